@@ -1,0 +1,18 @@
+# Every target is one command of scripts/dev.py, which makes .venv and installs what it needs.
+# Another Python: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+TARGETS := demo test lab lint bench bench-core screenshots clean
+
+.PHONY: help $(TARGETS)
+
+help:
+	@echo "make demo         JupyterLab with the demonstration notebook"
+	@echo "make test         every check and every test"
+	@echo "make lint         the checks alone"
+	@echo "make lab          JupyterLab here"
+	@echo "make bench        benchmarks of this package and its peers; bench-core: of the scheduler's core alone"
+	@echo "make screenshots  the documentation's pictures; make clean: remove all that was made"
+
+$(TARGETS):
+	@$(PYTHON) -m scripts.dev $@
