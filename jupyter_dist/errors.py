@@ -1,0 +1,137 @@
+"""Every error a user of this package can meet, and no other.
+
+::
+
+    Exception
+    ├── JupyterDistError                     never raised itself
+    │   ├── ClusterError                     never raised itself
+    │   │   ├── NoClusterError               nothing to connect to; says how to start one
+    │   │   ├── ClusterStartError            a cluster did not come up; carries the tail of its log
+    │   │   ├── ClusterClosedError           the cluster or the executor is gone; says why
+    │   │   └── ClusterStateError            what was asked needs a cluster in another state; says which it is in
+    │   ├── ProtocolError                    bytes or messages that break the rules; closes that connection only
+    │   │   ├── AuthenticationError          the secret is wrong, or the peer is not who it claims to be
+    │   │   └── VersionMismatchError         the two sides cannot work together; says what to install
+    │   ├── TaskError                        never raised itself
+    │   │   ├── WorkerCrashedError           the task killed its process; carries the death certificates
+    │   │   ├── DataLostError                a result is gone and must not or cannot be made again
+    │   │   ├── TaskTimeoutError             the task ran longer than it was allowed to
+    │   │   ├── ResultError                  the result could not be pickled or loaded
+    │   │   └── RemoteError                  stands in for a user's exception that cannot be loaded here
+    │   ├── PackingError (also TypeError)    a function or an argument cannot be pickled; raised by `submit`
+    │   ├── CaptureError                     a `%%distributed` cell cannot be sent as it is
+    │   ├── UsageError (also ValueError)     a call or a magic that makes no sense; says what would
+    │   └── InternalError                    never raised itself; a bug of this package
+    │       ├── TransitionError              a state change outside the table; nothing was changed
+    │       └── InvariantError               a table of a core contradicts another
+    └── concurrent.futures.CancelledError
+        └── FutureCancelledError             the future was cancelled; says by what
+
+A user's own exception keeps its own type: it is raised as it was, with the traceback of the worker.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Sequence
+
+
+class JupyterDistError(Exception):
+    """Base of every error of this package."""
+
+
+class ClusterError(JupyterDistError):
+    """Base of the errors about a cluster as a whole."""
+
+
+class NoClusterError(ClusterError):
+    """There is no cluster to connect to."""
+
+
+class ClusterStartError(ClusterError):
+    """A cluster did not come up."""
+
+
+class ClusterClosedError(ClusterError):
+    """The cluster, or this executor's connection to it, is gone."""
+
+
+class ClusterStateError(ClusterError):
+    """What was asked needs a cluster in another state: its name is taken, or it does not run."""
+
+
+class ProtocolError(JupyterDistError):
+    """A peer sent bytes or messages that break the rules. Only that connection is closed."""
+
+
+class AuthenticationError(ProtocolError):
+    """A peer did not prove that it knows the cluster's secret."""
+
+
+class VersionMismatchError(ProtocolError):
+    """Two sides speak versions that cannot work together."""
+
+
+class TaskError(JupyterDistError):
+    """Base of the errors a task meets that are not its own exception."""
+
+
+class WorkerCrashedError(TaskError):
+    """The task killed the process that ran it, more often than is allowed.
+
+    Attributes
+    ----------
+    certificates : tuple of jupyter_dist.messages.DeathCertificate
+        One for each process that died while running the task, oldest first.
+    """
+
+    def __init__(self, text: str, certificates: Sequence[object] = ()) -> None:
+        super().__init__(text)
+        self.certificates = tuple(certificates)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.certificates)
+
+
+class DataLostError(TaskError):
+    """A result or scattered data is gone, and it cannot or must not be made again."""
+
+
+class TaskTimeoutError(TaskError):
+    """A task ran longer than its ``timeout`` allows."""
+
+
+class ResultError(TaskError):
+    """A result could not be pickled on its worker, or could not be loaded here."""
+
+
+class RemoteError(TaskError):
+    """A user's exception that cannot be loaded in this process: its type's name, text and traceback survive."""
+
+
+class PackingError(JupyterDistError, TypeError):
+    """A function or an argument cannot be pickled. Raised by `submit`, before anything is sent."""
+
+
+class CaptureError(JupyterDistError):
+    """A distributed cell cannot be sent: an unknown name, an unpicklable one, or one that is too large."""
+
+
+class UsageError(JupyterDistError, ValueError):
+    """A call that makes no sense as it is. The text says what would."""
+
+
+class InternalError(JupyterDistError):
+    """Base of the errors that are bugs of this package."""
+
+
+class TransitionError(InternalError):
+    """A state change that is not in the table was asked for. Nothing was changed."""
+
+
+class InvariantError(InternalError):
+    """Two tables of a core contradict each other."""
+
+
+class FutureCancelledError(concurrent.futures.CancelledError):
+    """The future was cancelled; the text says by what."""

@@ -1,0 +1,86 @@
+"""Records that cross a boundary: what one process says to another, and nothing else.
+
+Every record is a `msgspec.Struct`: frozen, tagged by a small number, sent as an array in MessagePack. A record holds
+plain values. A user's bytes are in it as opaque ``bytes`` that only a client or a worker ever unpickles. Records have
+no methods that decide anything; what may follow what is the business of `core`.
+
+Rules: a field is never removed or reordered within a protocol version; a tag is never used twice on one link; the
+unions at the end of each module are what a decoder for that link and direction accepts, and all it accepts.
+
+This package imports `msgspec` and nothing of ours.
+"""
+
+from jupyter_dist.messages.assignment import (
+    AssignedTask,
+    AssignTask,
+    DropFunctions,
+    FreeKeys,
+    FromWorker,
+    FunctionBody,
+    InputMissing,
+    SetInlineMax,
+    StopAttempt,
+    TaskErred,
+    TaskFinished,
+    TaskInput,
+    TaskOutput,
+    ToWorker,
+    Withdraw,
+    Withdrawn,
+    WorkerSample,
+)
+from jupyter_dist.messages.base import DeathCertificate, ErrorInfo, Message, Record
+from jupyter_dist.messages.handshake import (
+    PROTOCOL_VERSION,
+    OpenSession,
+    Refused,
+    RegisterNanny,
+    RegisterWorker,
+    Welcome,
+)
+from jupyter_dist.messages.observation import (
+    ClusterSnapshot,
+    ErrorView,
+    FunctionView,
+    Observation,
+    TaskEvent,
+    TaskView,
+    Unwatch,
+    Watch,
+    WorkerView,
+)
+from jupyter_dist.messages.submission import (
+    Answer,
+    Cancel,
+    CloseSession,
+    Describe,
+    FromClient,
+    KeyCancelled,
+    KeyErred,
+    KeyFinished,
+    KeyLost,
+    KeyOutput,
+    MissingValue,
+    PutValue,
+    Release,
+    RestartCluster,
+    ScaleCluster,
+    StopCluster,
+    Submit,
+    TaskOptions,
+    TaskSpec,
+    ToClient,
+)
+from jupyter_dist.messages.supervision import (
+    FromNanny,
+    ProcessPulse,
+    Pulse,
+    ReplaceWorkers,
+    SetWorkers,
+    StopHost,
+    ToNanny,
+    WorkerDied,
+)
+from jupyter_dist.messages.transfer import Fetch, Found, FromHolder, NotFound, ToHolder
+
+__all__ = [name for name in dir() if name[0].isupper()]

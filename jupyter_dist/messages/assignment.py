@@ -1,0 +1,139 @@
+"""Between the scheduler and a worker: what to run, and what came of it."""
+
+from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.handshake import Refused, RegisterWorker, Welcome
+
+
+class FunctionBody(Message, tag=40):
+    """A packed function: ``id`` is the hash of ``body``, ``label`` the name people know it by.
+
+    A worker gets it once, before the first task that calls it.
+    """
+
+    id: str
+    label: str
+    body: bytes
+
+
+class TaskInput(Record):
+    """One input of an assigned task: its small value, or the addresses of workers that hold it."""
+
+    key: str
+    value: bytes | None
+    nbytes: int = 0
+    holders: tuple[str, ...] = ()
+
+
+class AssignedTask(Record):
+    """What does not change from one attempt of a task to the next is here so that it can be shared."""
+
+    key: str
+    attempt: int
+    function: str
+    arguments: bytes
+    inputs: tuple[TaskInput, ...] = ()
+    timeout_s: float = 0.0
+    output: bool = False  # forward prints while it runs
+
+
+class AssignTask(Message, tag=41):
+    """Run this, after what was assigned before."""
+
+    task: AssignedTask
+
+
+class Withdraw(Message, tag=42):
+    """Give back those of these attempts that have not begun."""
+
+    attempts: tuple[int, ...]
+
+
+class StopAttempt(Message, tag=43):
+    """Nobody wants this attempt any more: do not begin it; with ``force`` interrupt it when it runs."""
+
+    attempt: int
+    force: bool = False
+
+
+class FreeKeys(Message, tag=44):
+    """Drop the results held for these keys."""
+
+    keys: tuple[str, ...]
+
+
+class DropFunctions(Message, tag=45):
+    """No known task calls these functions any more."""
+
+    ids: tuple[str, ...]
+
+
+class SetInlineMax(Message, tag=46):
+    """From now on send results up to this size with the finished message, and hold larger ones."""
+
+    inline_bytes_max: int
+
+
+class TaskFinished(Message, tag=60):
+    """The attempt has a result: in ``value`` when small, else held by the worker."""
+
+    key: str
+    attempt: int
+    value: bytes | None
+    nbytes: int
+    type_name: str
+    started_s: float  # seconds since the epoch, by the worker's clock
+    stopped_s: float
+    slot: int = 0
+    output: str = ""  # the tail of what it printed, when it was not forwarded
+
+
+class TaskErred(Message, tag=61):
+    """The attempt raised."""
+
+    key: str
+    attempt: int
+    error: ErrorInfo
+    started_s: float
+    stopped_s: float
+    slot: int = 0
+    output: str = ""
+
+
+class Withdrawn(Message, tag=62):
+    """These attempts had not begun and will not. Those asked for and not named here run or are done."""
+
+    attempts: tuple[int, ...]
+
+
+class InputMissing(Message, tag=63):
+    """An input could not be had from this holder; the attempt is given back."""
+
+    attempt: int
+    key: str
+    holder: str
+
+
+class TaskOutput(Message, tag=64):
+    """What a running attempt printed since the last such message."""
+
+    key: str
+    attempt: int
+    stream: str
+    text: str
+
+
+class WorkerSample(Message, tag=65):
+    """A worker's heartbeat: what it runs (``(attempt, slot, started_s)``) and what it uses."""
+
+    running: tuple[tuple[int, int, float], ...]
+    memory_bytes: int
+    cpu_percent: float
+    held: int
+    held_bytes: int
+    spilled_bytes: int = 0
+
+
+FromWorker = RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample
+ToWorker = (
+    Welcome | Refused | FunctionBody | AssignTask | Withdraw | StopAttempt | FreeKeys | DropFunctions | SetInlineMax
+)

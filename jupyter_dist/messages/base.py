@@ -1,0 +1,50 @@
+"""What all messages share: their base, and the two records that explain a failure."""
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=True):
+    """Base of every message. A subclass sets its own small ``tag``."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of a record inside a message: not tagged, because its place says what it is."""
+
+
+class DeathCertificate(Record):
+    """How a worker process ended, and what it was doing.
+
+    ``attempts`` are those that were inside a user's code, read from memory the process shared with its nanny; ``cause``
+    is ``asked`` (the cluster ended it), ``exit``, ``signal`` or ``memory``; ``words`` says it all for a person.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    cause: str
+    exit_code: int  # negative: the number of the signal
+    memory_bytes_peak: int
+    attempts: tuple[int, ...]
+    stack: str  # what faulthandler wrote
+    output: str  # the last lines the process printed
+    words: str
+    died_s: float
+
+
+class ErrorInfo(Record):
+    """A user's exception, in a form every process can show and only clients and workers can load.
+
+    ``pickled`` is the exception with its traceback, pickled on the worker; empty when it could not be. ``filename``,
+    ``line`` and ``function`` tell the innermost frame that is the user's own.
+    """
+
+    type_name: str
+    text: str
+    traceback: str
+    filename: str = ""
+    line: int = 0
+    function: str = ""
+    pickled: bytes = b""
+    kind: str = "user"  # user | crashed | lost | timeout | result: who is at fault, and which error to raise
+    key: str = ""  # the task that raised it first: a dependent passes its input's error on
+    certificates: tuple[DeathCertificate, ...] = ()

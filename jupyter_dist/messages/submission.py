@@ -1,0 +1,170 @@
+"""Between a client and the scheduler: work that is wanted, and what became of it."""
+
+from jupyter_dist.messages.assignment import FunctionBody
+from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.handshake import OpenSession, Refused, Welcome
+from jupyter_dist.messages.observation import ClusterSnapshot, Observation, Unwatch, Watch
+
+
+class TaskSpec(Record):
+    """How one result is made. ``arguments`` is the pickled call; ``dependencies`` are the keys it needs as inputs.
+
+    ``wish`` is the client's own number for wanting this key: it comes back in every answer, so that an answer to an
+    earlier wish for a key of the same name is never taken for this one's.
+    """
+
+    key: str
+    arguments: bytes
+    dependencies: tuple[str, ...] = ()
+    wish: int = 0
+
+
+class TaskOptions(Record):
+    """What all tasks of one submission share.
+
+    ``workers`` names workers or hosts that may run them (all when empty); with ``loose`` others may when none of
+    these is there. ``group`` says which cell or run asked: it comes back in events.
+    """
+
+    priority: int = 0
+    retries: int = 0
+    workers: tuple[str, ...] = ()
+    loose: bool = False
+    timeout_s: float = 0.0  # 0: none
+    pure: bool = True
+    group: str = ""
+    output: bool = False  # forward prints while the task runs
+
+
+class Submit(Message, tag=10):
+    """Tasks that call one function. Their dependencies are known already or stand earlier in the same batch."""
+
+    function: FunctionBody
+    options: TaskOptions
+    tasks: tuple[TaskSpec, ...]
+
+
+class PutValue(Message, tag=11):
+    """A value the client made itself: the key is in memory at once."""
+
+    key: str
+    value: bytes
+    type_name: str
+    wish: int = 0
+
+
+class Release(Message, tag=12):
+    """The client dropped its last Future on these keys."""
+
+    keys: tuple[str, ...]
+
+
+class Cancel(Message, tag=13):
+    """Give these keys up, for this session; with ``force`` stop what runs as well."""
+
+    keys: tuple[str, ...]
+    force: bool = False
+
+
+class MissingValue(Message, tag=14):
+    """A holder named for this key did not have it, or is gone."""
+
+    key: str
+    holder: str
+
+
+class RestartCluster(Message, tag=15):
+    """Forget every task and replace every worker. Answered when the fresh workers are there."""
+
+    request: int
+
+
+class ScaleCluster(Message, tag=16):
+    """Keep so many workers. Answered at once; workers come and go afterwards."""
+
+    request: int
+    workers: int
+
+
+class StopCluster(Message, tag=17):
+    """End the cluster: workers, scheduler and nannies. Answered before the scheduler goes."""
+
+    request: int
+
+
+class Describe(Message, tag=18):
+    """Ask for one snapshot."""
+
+    request: int
+
+
+class CloseSession(Message, tag=19):
+    """The client goes for good: everything only it wanted is released."""
+
+
+class KeyFinished(Message, tag=30):
+    """The key has a value: in ``value`` when small, else at ``holders``."""
+
+    wish: int
+    key: str
+    value: bytes | None
+    nbytes: int
+    type_name: str
+    holders: tuple[str, ...] = ()
+
+
+class KeyErred(Message, tag=31):
+    """The key will have no value, because of this error."""
+
+    wish: int
+    key: str
+    error: ErrorInfo
+
+
+class KeyLost(Message, tag=32):
+    """The value is gone and is being made again."""
+
+    wish: int
+    key: str
+
+
+class KeyCancelled(Message, tag=33):
+    """These wishes will not be answered any more; the reason is for a person."""
+
+    wishes: tuple[int, ...]
+    reason: str
+
+
+class KeyOutput(Message, tag=34):
+    """What the task printed since the last such message. ``stream`` is stdout or stderr."""
+
+    wish: int
+    key: str
+    stream: str
+    text: str
+
+
+class Answer(Message, tag=35):
+    """The answer to a request: ``error`` is empty when it was done."""
+
+    request: int
+    error: str = ""
+    snapshot: ClusterSnapshot | None = None
+
+
+FromClient = (
+    OpenSession
+    | Submit
+    | PutValue
+    | Release
+    | Cancel
+    | MissingValue
+    | RestartCluster
+    | ScaleCluster
+    | StopCluster
+    | Describe
+    | CloseSession
+    | Watch
+    | Unwatch
+)
+ToClient = Welcome | Refused | KeyFinished | KeyErred | KeyLost | KeyCancelled | KeyOutput | Answer | Observation

@@ -1,0 +1,49 @@
+"""Between the scheduler and a nanny: which processes shall live, and how they died."""
+
+from jupyter_dist.messages.base import DeathCertificate, Message, Record
+from jupyter_dist.messages.handshake import Refused, RegisterNanny, Welcome
+
+
+class ProcessPulse(Record):
+    """One watched process as the nanny sees it from outside. ``state`` is running, sleeping, stopped or gone."""
+
+    worker: str
+    pid: int
+    state: str
+    memory_bytes: int
+    cpu_percent: float
+
+
+class Pulse(Message, tag=100):
+    """The nanny's heartbeat, for itself and for each of its workers."""
+
+    workers: tuple[ProcessPulse, ...]
+
+
+class WorkerDied(Message, tag=101):
+    """A worker process is gone. The nanny replaces it unless it was told not to."""
+
+    certificate: DeathCertificate
+
+
+class SetWorkers(Message, tag=110):
+    """Keep so many workers on this host; the nanny starts or ends some."""
+
+    workers: int
+
+
+class ReplaceWorkers(Message, tag=111):
+    """End these workers (all when empty) at once and start fresh ones."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+class StopHost(Message, tag=112):
+    """End everything on this host, the nanny last."""
+
+    reason: str
+
+
+FromNanny = RegisterNanny | Pulse | WorkerDied
+ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | StopHost
