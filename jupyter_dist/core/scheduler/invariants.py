@@ -1,0 +1,151 @@
+"""What must always hold between the scheduler's tables. Checked after every event in the simulator, never in use.
+
+Each check is named after what it asserts and yields one sentence for each contradiction.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
+from jupyter_dist.core.scheduler.records import Member, Task
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.errors import InvariantError
+
+ROUNDING_S = 1e-6
+
+
+def check(state: State) -> None:
+    """Raise InvariantError with everything that contradicts."""
+    faults = [fault for rule in RULES for fault in rule(state)]
+    if faults:
+        raise InvariantError("; ".join(faults[:10]))
+
+
+def counts_agree(state: State) -> Iterator[str]:
+    """Every counter equals what counting gives."""
+    counted = Counter(task.state for task in state.tasks.values())
+    for name, count in state.counts.items():
+        if counted.get(name, 0) != count:
+            yield f"{count} tasks are said to be {name}, {counted.get(name, 0)} are"
+    inline = sum(len(task.value or b"") for task in state.tasks.values())
+    if inline != state.inline_bytes:
+        yield f"{state.inline_bytes} inline bytes noted, {inline} held"
+
+
+def edges_agree(state: State) -> Iterator[str]:
+    """Dependencies and dependents mirror each other; missing and consumers are what counting gives."""
+    for task in state.tasks.values():
+        missing = sum(dependency.state != MEMORY for dependency in task.dependencies)
+        if missing != task.missing:
+            yield f"{task}: {task.missing} inputs noted as missing, {missing} are"
+        consumers = sum(dependent.state in ACTIVE for dependent in task.dependents or ())
+        if consumers != task.consumers:
+            yield f"{task}: {task.consumers} consumers noted, {consumers} are"
+        for dependency in task.dependencies:
+            if task not in (dependency.dependents or ()):
+                yield f"{dependency} does not know its dependent {task}"
+            if state.tasks.get(dependency.key) is not dependency:
+                yield f"{task} depends on {dependency}, which is not in the tables"
+
+
+def states_are_justified(state: State) -> Iterator[str]:
+    """Find tasks that are not in their state for the reason that state stands for."""
+    for task in state.tasks.values():
+        where = task.state
+        if where == WAITING and not task.missing:
+            yield f"{task} waits for nothing"
+        if where == WAITING and any(dependency.state in (ERRED, RELEASED) for dependency in task.dependencies):
+            yield f"{task} waits for an input that nobody makes"
+        if where == QUEUED and task.missing:
+            yield f"{task} is queued without its inputs"
+        yield from _contents_agree(task)
+        if where != RELEASED and not task.is_needed:
+            yield f"{task} is needed by nobody"
+        if where == RELEASED and not task.dependents:
+            yield f"{task} should be forgotten"
+        if where == RELEASED and task.is_needed:
+            yield f"{task} is needed and nobody makes it"
+
+
+def _contents_agree(task: Task) -> Iterator[str]:
+    if (task.state == PROCESSING) != (task.member is not None):
+        yield f"{task} and its worker {task.member} contradict"
+    if (task.state == MEMORY) != (task.value is not None or bool(task.holders)):
+        yield f"{task}: value {task.value is not None}, holders {task.holders}"
+    if (task.state == ERRED) != (task.error is not None):
+        yield f"{task}: error {task.error}"
+
+
+def workers_agree(state: State) -> Iterator[str]:
+    """Tasks and workers tell the same about who processes and who holds what."""
+    for incarnation, member in state.members.items():
+        if member.incarnation != incarnation:
+            yield f"{member} is filed under {incarnation}"
+        for attempt, task in member.processing.items():
+            if task.attempt != attempt or task.member is not member or task.state != PROCESSING:
+                yield f"{member} has attempt {attempt} of {task}, which says otherwise"
+        for task in member.held:
+            if member not in task.holders or task.state != MEMORY:
+                yield f"{member} holds {task}, which says otherwise"
+        yield from _attempts_agree(member)
+        yield from _pools_agree(state, member)
+    alive = set(state.members.values())
+    for task in state.tasks.values():
+        if not alive.issuperset(task.holders) or (task.member is not None and task.member not in alive):
+            yield f"{task} mentions a worker that is gone"
+
+
+def _attempts_agree(member: Member) -> Iterator[str]:
+    if member.zombies & member.processing.keys():
+        yield f"{member}: an attempt is a zombie and current"
+    if not member.withdrawing <= member.processing.keys():
+        yield f"{member}: withdraws what it does not have"
+    if member.occupancy_s < -ROUNDING_S:
+        yield f"{member}: occupancy {member.occupancy_s}"
+
+
+def _pools_agree(state: State, member: Member) -> Iterator[str]:
+    usable = member.state == "running" and member.solo is None
+    if (member in state.idle) != (usable and member.load < member.slots):
+        yield f"{member}: idle {member in state.idle} with {member.load} of {member.slots} slots"
+    if member in state.open and (member in state.idle or not usable):
+        yield f"{member}: in hand and idle at once"
+
+
+def sessions_agree(state: State) -> Iterator[str]:
+    """Clients' wishes and tasks' sessions mirror each other."""
+    for session in state.sessions.values():
+        for task in session.wants:
+            if session not in task.sessions or state.tasks.get(task.key) is not task:
+                yield f"session {session.name} wants {task}, which says otherwise"
+    known = set(state.sessions.values())
+    for task in state.tasks.values():
+        if not known.issuperset(task.sessions):
+            yield f"{task} is wanted by a session that is gone"
+
+
+def functions_agree(state: State) -> Iterator[str]:
+    """Compare functions with the tasks that call them: one without tasks is among the idle ones."""
+    calls = Counter(task.function.id for task in state.tasks.values() if task.function)
+    for function_id, entry in state.functions.items():
+        if entry.tasks != calls.get(function_id, 0) or (not entry.tasks) != (function_id in state.idle_functions):
+            yield f"function {entry.body.label}: {entry.tasks} tasks noted, {calls.get(function_id, 0)} are"
+    if not state.functions.keys() >= calls.keys():
+        yield "a task calls a function that is not known"
+
+
+def work_is_conserved(state: State) -> Iterator[str]:
+    """Nothing that any worker may run is queued while a worker has a free slot."""
+    if state.idle and any(entry[3].state == QUEUED for entry in state.queue):
+        yield f"{len(state.queue)} tasks queued although {len(state.idle)} workers are idle"
+
+
+RULES = (
+    counts_agree,
+    edges_agree,
+    states_are_justified,
+    workers_agree,
+    sessions_agree,
+    functions_agree,
+    work_is_conserved,
+)

@@ -1,0 +1,115 @@
+"""The cluster as a whole: restart, scale, stop, and stopping by itself when nobody uses it."""
+
+from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY
+from jupyter_dist.core.scheduler.records import Session
+from jupyter_dist.core.scheduler.state import PendingRestart, State
+from jupyter_dist.messages import (
+    Answer,
+    KeyCancelled,
+    ReplaceWorkers,
+    RestartCluster,
+    ScaleCluster,
+    SetWorkers,
+    StopCluster,
+    StopHost,
+)
+
+OBSERVER = "observer"
+
+
+def on_restart(state: State, session: Session, message: RestartCluster, now: float) -> None:
+    """Forget every task, cancel every future, replace every worker; answered by `settle_restarts`."""
+    reason = "the cluster was restarted"
+    _cancel_all(state, reason)
+    for member in tuple(state.members.values()):
+        state.fenced.add((member.name, member.pid))
+        state.effects.closes[member.incarnation] = reason
+        for task in tuple(member.processing.values()):
+            state.detach(task)
+        for task in tuple(member.held):
+            state.drop_replica(task, member)
+        state.remove_member(member)
+    state.forget_all()
+    for nanny in state.nannies.values():
+        state.say(nanny.incarnation, ReplaceWorkers((), reason))
+    state.record("restarted", now, reason)
+    state.restarts.append(PendingRestart(session, message.request, now + state.settings.start_s_max))
+
+
+def _cancel_all(state: State, reason: str) -> None:
+    for session in state.sessions.values():
+        if session.wants:
+            state.say(session.incarnation, KeyCancelled(tuple(session.wants.values()), reason))
+
+
+def settle_restarts(state: State, now: float) -> None:
+    """Answer those who wait for a restart, when all fresh workers are there or have taken too long."""
+    alive, wanted = len(state.members), wanted_workers(state)
+    for pending in tuple(state.restarts):
+        error = ""
+        if alive < wanted:
+            if now < pending.until_s:
+                continue
+            error = f"after {state.settings.start_s_max:g} s only {alive} of {wanted} workers came back"
+        state.restarts.remove(pending)
+        state.say(pending.session.incarnation, Answer(pending.request, error))
+
+
+def wanted_workers(state: State) -> int:
+    """Return how many workers the nannies are to keep."""
+    return sum(nanny.wanted for nanny in state.nannies.values())
+
+
+def on_scale(state: State, session: Session, message: ScaleCluster, now: float) -> None:
+    """Spread a number of workers over the hosts."""
+    error = _refuse_scale(state, message.workers)
+    if not error:
+        nannies = tuple(state.nannies.values())
+        each, more = divmod(message.workers, len(nannies))
+        for index, nanny in enumerate(nannies):
+            nanny.wanted = each + (index < more)
+            state.say(nanny.incarnation, SetWorkers(nanny.wanted))
+        state.record("scaled", now, f"{message.workers} workers wanted")
+    state.say(session.incarnation, Answer(message.request, error))
+
+
+def _refuse_scale(state: State, workers: int) -> str:
+    if not 0 <= workers <= state.settings.workers_max:
+        return f"cannot scale to {workers} workers: choose 0 to {state.settings.workers_max}"
+    if not state.nannies:
+        return "cannot scale just now: no host is connected; try again in a second"
+    return ""
+
+
+def on_stop(state: State, session: Session, message: StopCluster, _now: float) -> None:
+    """End the cluster for everybody."""
+    state.say(session.incarnation, Answer(message.request))
+    stop(state, "the cluster was stopped")
+
+
+def stop(state: State, reason: str) -> None:
+    """Have the nannies end everything."""
+    _cancel_all(state, reason)
+    for nanny in state.nannies.values():
+        state.say(nanny.incarnation, StopHost(reason))
+    state.effects.stop = reason
+
+
+def on_tick(state: State, now: float) -> None:
+    """Stop a detached cluster that nobody has used for long."""
+    if not state.detached:
+        return
+    if any(session.kind != OBSERVER for session in state.sessions.values()) or is_working(state):
+        state.idle_since_s = now
+    elif now - state.idle_since_s > state.settings.idle_stop_s:
+        stop(state, f"nobody used the cluster for {state.settings.idle_stop_s / 60:.0f} minutes")
+
+
+def is_working(state: State) -> bool:
+    """Whether a task is on its way."""
+    return any(state.counts[name] for name in ACTIVE)
+
+
+def is_clean(state: State) -> bool:
+    """Whether nothing is left of any task: what a restart promises."""
+    return not state.tasks and not state.counts[MEMORY] and not any(m.load for m in state.members.values())

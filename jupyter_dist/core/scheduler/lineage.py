@@ -1,0 +1,157 @@
+"""What follows, along the edges of the graph, when a task becomes needed, unneeded, finished or impossible.
+
+The four walks of the graph live here: `activate` goes up to the inputs, `release` goes up when nobody asks any more,
+`finish` and `fail` go down to the dependents. All use a work list, never recursion: a chain of a million tasks is a
+chain of a million steps.
+"""
+
+from collections.abc import Iterable
+
+from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, FORGOTTEN, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
+from jupyter_dist.core.scheduler.records import Task
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import ErrorInfo, ErrorView, FreeKeys, KeyErred, KeyFinished, StopAttempt
+
+
+def activate(state: State, task: Task, now: float) -> None:
+    """Set a released task, and whatever it needs that is not there, on the way to a value."""
+    stack = [task]
+    while stack:
+        task = stack.pop()
+        if task.state != RELEASED:
+            continue
+        error = impossible(task)
+        if error is not None:
+            fail(state, task, error, now)
+        elif task.missing:
+            state.move(task, WAITING, now)
+            stack.extend(dependency for dependency in task.dependencies if dependency.state == RELEASED)
+        else:
+            state.move(task, QUEUED, now)
+
+
+def impossible(task: Task) -> ErrorInfo | None:
+    """Return why a task that is to be made cannot be, or None."""
+    for dependency in task.dependencies:
+        if dependency.state == ERRED:
+            return dependency.error
+    if task.function is None:
+        text = (
+            f"the data {task.key!r} ({task.type_name}, {task.nbytes:,} bytes) was scattered, not computed, and every "
+            "copy of it is gone: scatter it again"
+        )
+        return ErrorInfo("DataLostError", text, "", kind="lost", key=task.key)
+    return None
+
+
+def requeue(state: State, task: Task, now: float) -> None:
+    """Put a task that was taken from its worker back on its way; its attempt must have been detached."""
+    if task.missing:
+        state.move(task, WAITING, now)
+        for dependency in task.dependencies:
+            if dependency.state == RELEASED:
+                activate(state, dependency, now)
+            if dependency.error is not None and task.state == WAITING:
+                fail(state, task, dependency.error, now)
+    else:
+        state.move(task, QUEUED, now)
+
+
+def finish(state: State, task: Task, now: float) -> None:
+    """Tell everybody that a task is in memory: clients, dependents, and the inputs nobody needs any more."""
+    if task.dependents:
+        for dependent in task.dependents:
+            if not dependent.missing and dependent.state == WAITING:
+                state.move(dependent, QUEUED, now)
+    if task.sessions:
+        tell_finished(state, task)
+    elif not task.consumers:
+        release(state, (task,), now)
+    for dependency in task.dependencies:
+        if not dependency.consumers and not dependency.sessions:
+            release(state, (dependency,), now)
+
+
+def tell_finished(state: State, task: Task) -> None:
+    """Tell the clients that want a task in memory what it is and where."""
+    holders = tuple(member.address for member in task.holders) if task.holders else ()
+    for incarnation, wish in state.wishes(task):
+        message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders)
+        state.effects.sends[incarnation].append(message)
+
+
+def fail(state: State, task: Task, error: ErrorInfo, now: float) -> None:
+    """Mark a task as erred, and with the same error every task that waits for it."""
+    stack = [task]
+    while stack:
+        task = stack.pop()
+        if task.state not in (RELEASED, WAITING, PROCESSING):
+            continue
+        state.move(task, ERRED, now)
+        task.error = error
+        state.erred += 1
+        state.record_task("erred", now, task, detail=f"{error.type_name}: {error.text}"[:200])
+        if task.key == error.key or not error.key:
+            state.errors.append(ErrorView(task.key, task.label, task.options.group, "", now, _shown(error)))
+        for incarnation, wish in state.wishes(task):
+            state.say(incarnation, KeyErred(wish, task.key, error))
+        if task.dependents:
+            stack.extend(dependent for dependent in task.dependents if dependent.state == WAITING)
+        release(state, (task, *task.dependencies), now)
+
+
+def _shown(error: ErrorInfo) -> ErrorInfo:
+    """Return an error as watchers see it: without the bytes only a client can load."""
+    return ErrorInfo(
+        error.type_name,
+        error.text[:1000],
+        error.traceback[-8000:],
+        error.filename,
+        error.line,
+        error.function,
+        b"",
+        error.kind,
+        error.key,
+        error.certificates,
+    )
+
+
+def release(state: State, tasks: Iterable[Task], now: float) -> None:
+    """Let go of those of these tasks that nobody needs, of their values, and of inputs only they needed.
+
+    A task that others were made from stays on record as their lineage; it is forgotten with the last of them.
+    """
+    stack = list(tasks)
+    while stack:
+        task = stack.pop()
+        if task.state == FORGOTTEN or task.is_needed:
+            continue
+        if task.state != RELEASED:
+            was_active = task.state in ACTIVE
+            _let_go(state, task)
+            state.move(task, RELEASED, now)
+            if was_active:
+                stack.extend(task.dependencies)
+        if not task.dependents:
+            state.move(task, FORGOTTEN, now)
+            stack.extend(dependency for dependency in task.dependencies if not dependency.dependents)
+
+
+def _let_go(state: State, task: Task, *, force: bool = False) -> None:
+    if task.state == PROCESSING and task.member is not None:
+        member, attempt = task.member, task.attempt
+        state.detach(task, zombie=True)
+        state.say(member.incarnation, StopAttempt(attempt, force))
+    elif task.state == MEMORY:
+        for member in task.holders:
+            state.drop_replica(task, member)
+            state.say(member.incarnation, FreeKeys((task.key,)))
+        state.set_value(task, None, 0, task.type_name)
+    elif task.state == ERRED:
+        task.error = None
+
+
+def stop(state: State, task: Task) -> None:
+    """Interrupt the running attempt of a task that is about to be released."""
+    if task.state == PROCESSING and task.member is not None:
+        state.say(task.member.incarnation, StopAttempt(task.attempt, force=True))

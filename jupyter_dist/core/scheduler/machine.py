@@ -1,0 +1,195 @@
+"""The scheduler as one machine: events in, effects out.
+
+A source is an incarnation, the number of one connection. What a source may say depends on what it registered as: a
+message it has no right to closes that connection and changes nothing else.
+"""
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler import (
+    completion,
+    dispatch,
+    invariants,
+    lifetime,
+    membership,
+    observing,
+    submission,
+)
+from jupyter_dist.core.scheduler.effects import Effects
+from jupyter_dist.core.scheduler.records import Member, Nanny, Session
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import (
+    Cancel,
+    CloseSession,
+    Describe,
+    InputMissing,
+    Message,
+    MissingValue,
+    OpenSession,
+    Pulse,
+    PutValue,
+    RegisterNanny,
+    RegisterWorker,
+    Release,
+    RestartCluster,
+    ScaleCluster,
+    StopCluster,
+    Submit,
+    TaskErred,
+    TaskFinished,
+    TaskOutput,
+    Unwatch,
+    Watch,
+    Withdrawn,
+    WorkerDied,
+    WorkerSample,
+)
+from jupyter_dist.settings import Settings
+
+Event = Message | Disconnected
+Handler = Callable[..., None]
+
+WORKER: dict[type, Handler] = {
+    TaskFinished: completion.on_finished,
+    TaskErred: completion.on_erred,
+    Withdrawn: completion.on_withdrawn,
+    InputMissing: completion.on_input_missing,
+    TaskOutput: completion.on_output,
+    WorkerSample: completion.on_sample,
+}
+CLIENT: dict[type, Handler] = {
+    Submit: submission.on_submit,
+    PutValue: submission.on_put_value,
+    Release: submission.on_release,
+    Cancel: submission.on_cancel,
+    MissingValue: submission.on_missing_value,
+    RestartCluster: lifetime.on_restart,
+    ScaleCluster: lifetime.on_scale,
+    StopCluster: lifetime.on_stop,
+    Describe: observing.on_describe,
+    Watch: observing.on_watch,
+    Unwatch: observing.on_unwatch,
+}
+NANNY: dict[type, Handler] = {
+    Pulse: membership.on_pulse,
+    WorkerDied: membership.on_worker_died,
+}
+FIRST: dict[type, Handler] = {
+    RegisterWorker: membership.on_register_worker,
+    RegisterNanny: membership.on_register_nanny,
+    OpenSession: membership.on_open_session,
+}
+
+
+class SchedulerMachine:
+    """The scheduler's core. See `jupyter_dist.core.machine.Machine` for the rules of its methods.
+
+    Parameters
+    ----------
+    settings
+        Defaults and limits.
+    epoch
+        Which scheduler of this cluster this is, from 1; a later one never reuses an attempt number.
+    cluster
+        The cluster's name, for people.
+    now
+        The present on the clock of all later calls, seconds.
+    wall_offset_s
+        What makes a ``now`` seconds since 1970; only shown, never decided by.
+    detached
+        Whether the cluster stops by itself when it is idle for long.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        epoch: int,
+        cluster: str,
+        now: float,
+        *,
+        wall_offset_s: float = 0.0,
+        detached: bool = False,
+    ) -> None:
+        self.state = State(settings, epoch, cluster, now, wall_offset_s)
+        self.state.detached = detached
+        self._ticked_s = now
+
+    def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
+        """Take what came from one connection, in order, and return what to do."""
+        table, peer = self._peer(source)
+        if peer is not None:
+            peer.heard_s = now
+        state = self.state
+        for event in events:
+            handler = table.get(type(event))
+            if handler is not None:
+                handler(state, peer, event, now)
+            else:
+                self._handle_other(source, event, now)
+                table, peer = self._peer(source)
+        return self._settle(now)
+
+    def _peer(self, source: int) -> tuple[dict[type, Handler], Member | Session | Nanny | None]:
+        """Return what a connection may say, and the record of who it is."""
+        state = self.state
+        if (member := state.members.get(source)) is not None:
+            return WORKER, member
+        if (session := state.session_of.get(source)) is not None:
+            return CLIENT, session
+        return NANNY, state.nannies.get(source)
+
+    def _handle_other(self, source: int, event: Event, now: float) -> None:
+        """Handle a connection's first and last words, and those it has no right to."""
+        state = self.state
+        is_known = source in state.members or source in state.session_of or source in state.nannies
+        register = FIRST.get(type(event))
+        if isinstance(event, Disconnected):
+            self._disconnected(source, event.reason, now)
+        elif isinstance(event, CloseSession) and source in state.session_of:
+            membership.close_session(state, state.session_of[source], now)
+        elif register is not None and not is_known:
+            register(state, source, event, now)
+        else:
+            state.effects.closes[source] = f"{type(event).__name__} is not for this connection to say"
+
+    def _disconnected(self, source: int, reason: str, now: float) -> None:
+        state = self.state
+        if source in state.members:
+            membership.on_worker_gone(state, state.members[source], reason, now)
+        elif source in state.session_of:
+            membership.on_session_gone(state, state.session_of.pop(source), now)
+        elif source in state.nannies:
+            del state.nannies[source]
+            state.version += 1
+
+    def _settle(self, now: float) -> Effects:
+        state = self.state
+        dispatch.dispatch(state, now)
+        if state.restarts:
+            lifetime.settle_restarts(state, now)
+        effects, state.effects = state.effects, Effects()
+        return effects
+
+    def deadline(self) -> float | None:
+        """Return when `tick` is due."""
+        state = self.state
+        others = (observing.deadline(state), dispatch.retract_deadline(state))
+        return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
+
+    def tick(self, now: float) -> Effects:
+        """Do what time asks for."""
+        state = self.state
+        if now - self._ticked_s > state.settings.lease_s:
+            membership.resume(state, now)
+        if now - self._ticked_s >= state.settings.heartbeat_s:
+            self._ticked_s = now
+            membership.on_tick(state, now)
+            lifetime.on_tick(state, now)
+        observing.on_tick(state, now)
+        return self._settle(now)
+
+    def check(self) -> None:
+        """Raise InvariantError when the tables contradict each other."""
+        invariants.check(self.state)

@@ -1,0 +1,196 @@
+"""Who is there: workers, nannies and clients that come, fall silent and go.
+
+A worker is given up by the first of: the end of its connection, its death certificate, a missed lease. A worker that
+is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
+"""
+
+from jupyter_dist.core.scheduler import lineage, recovery, submission
+from jupyter_dist.core.scheduler.records import Member, Nanny, Session
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import (
+    DeathCertificate,
+    OpenSession,
+    Pulse,
+    Refused,
+    RegisterNanny,
+    RegisterWorker,
+    ReplaceWorkers,
+    Welcome,
+    WorkerDied,
+)
+
+BUSY_CPU_PERCENT = 5.0  # a silent process that uses more than this is at work in code that holds the GIL
+
+
+def _welcome(state: State, incarnation: int, name: str) -> Welcome:
+    settings = state.settings
+    inline = settings.inline_bytes_max if state.inline_on else 0
+    return Welcome(incarnation, state.epoch, state.cluster, name, settings.heartbeat_s, settings.lease_s, inline)
+
+
+# -- workers ---------------------------------------------------------------------------------------------------------
+
+
+def on_register_worker(state: State, incarnation: int, message: RegisterWorker, now: float) -> None:
+    """Let a worker in, unless it is one that was replaced."""
+    if (message.name, message.pid) in state.fenced:
+        state.say(incarnation, Refused(f"{message.name} (pid {message.pid}) was replaced: fenced"))
+        state.effects.closes[incarnation] = "fenced"
+        return
+    for older in tuple(state.members.values()):
+        if older.name == message.name:
+            lose(state, older, "it came back as a new process", None, now)
+    member = Member(incarnation, message.name, message.host, message.pid, message.address, message.slots)
+    member.nanny = message.nanny
+    member.memory_bytes_max = message.memory_bytes_max
+    member.joined_s = member.heard_s = now
+    state.add_member(member)
+    state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)
+    state.say(incarnation, _welcome(state, incarnation, message.name))
+
+
+def lose(state: State, member: Member, reason: str, certificate: DeathCertificate | None, now: float) -> None:
+    """Give a worker up for good: all it held is gone, all it was given goes back."""
+    state.record("worker-lost", now, f"{member.name} (pid {member.pid}) was lost: {reason}", member.name)
+    member.state = "dying"
+    state.refresh(member)
+    recovery.drop_held(state, member, now)
+    recovery.resolve(state, member, certificate, now)
+
+
+def on_worker_gone(state: State, member: Member, reason: str, now: float) -> None:
+    """Note the end of a worker's connection; while its nanny may tell how it died, what it ran waits for that word."""
+    if member.state == "dying":
+        return
+    if member.processing and _nanny_of(state, member) is not None:
+        member.state = "dying"
+        member.resolve_by_s = now + state.settings.certificate_wait_s
+        state.refresh(member)
+        recovery.drop_held(state, member, now)
+    else:
+        lose(state, member, reason, None, now)
+
+
+def _nanny_of(state: State, member: Member) -> Nanny | None:
+    return next((nanny for nanny in state.nannies.values() if nanny.name == member.nanny), None)
+
+
+def replace(state: State, member: Member, reason: str, now: float) -> None:
+    """Give up a worker whose process still exists: it is fenced, and its nanny starts another."""
+    state.fenced.add((member.name, member.pid))
+    nanny = _nanny_of(state, member)
+    if nanny is not None:
+        state.say(nanny.incarnation, ReplaceWorkers((member.name,), reason))
+    state.effects.closes[member.incarnation] = reason
+    lose(state, member, reason, None, now)
+
+
+# -- nannies ---------------------------------------------------------------------------------------------------------
+
+
+def on_register_nanny(state: State, incarnation: int, message: RegisterNanny, now: float) -> None:
+    """Let a nanny in."""
+    nanny = Nanny(incarnation, message.name, message.host, message.pid, message.workers)
+    nanny.heard_s = now
+    state.nannies[incarnation] = nanny
+    state.version += 1
+    state.say(incarnation, _welcome(state, incarnation, message.name))
+
+
+def on_pulse(_state: State, nanny: Nanny, message: Pulse, _now: float) -> None:
+    """Note how a nanny sees its workers from outside."""
+    nanny.pulses = {pulse.worker: (pulse.pid, pulse.state, pulse.cpu_percent) for pulse in message.workers}
+
+
+def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) -> None:
+    """Take a death certificate."""
+    certificate = message.certificate
+    state.fenced.discard((certificate.worker, certificate.pid))
+    nanny.deaths[certificate.worker] = nanny.deaths.get(certificate.worker, 0) + 1
+    nanny.last_death[certificate.worker] = certificate.words
+    for member in tuple(state.members.values()):
+        if member.name == certificate.worker and member.pid == certificate.pid:
+            lose(state, member, certificate.words, certificate, now)
+            state.effects.closes[member.incarnation] = certificate.words
+
+
+# -- clients ---------------------------------------------------------------------------------------------------------
+
+
+def on_open_session(state: State, incarnation: int, message: OpenSession, now: float) -> None:
+    """Let a client in, as a new session or as the one it had."""
+    session = state.sessions.get(message.session)
+    if session is None:
+        session = Session(message.session, message.kind, message.name, message.linger_s, message.pid)
+        state.sessions[session.id] = session
+    elif session.incarnation:
+        state.session_of.pop(session.incarnation, None)
+        state.effects.closes[session.incarnation] = "the same session was opened again"
+    session.incarnation = incarnation
+    state.session_of[incarnation] = session
+    state.version += 1
+    state.idle_since_s = now
+    state.say(incarnation, _welcome(state, incarnation, message.name))
+    for task in session.wants:
+        submission.tell_now(state, session, task)
+
+
+def on_session_gone(state: State, session: Session, now: float) -> None:
+    """Note the end of a client's connection without a word: its session lingers."""
+    session.incarnation = 0
+    session.watch = None
+    session.expires_s = now + session.linger_s
+    state.version += 1
+
+
+def close_session(state: State, session: Session, now: float) -> None:
+    """End a session: everything only it wanted is released."""
+    state.sessions.pop(session.id, None)
+    state.session_of.pop(session.incarnation, None)
+    wanted = tuple(session.wants)
+    for task in wanted:
+        state.unwant(session, task)
+    lineage.release(state, wanted, now)
+    state.version += 1
+    state.idle_since_s = now
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
+
+
+def on_tick(state: State, now: float) -> None:
+    """Look for what has fallen silent, run out or waited long enough."""
+    for member in tuple(state.members.values()):
+        if member.state == "dying":
+            if now >= member.resolve_by_s:
+                lose(state, member, "its connection ended and nobody knows how it died", None, now)
+        elif now - member.heard_s > state.settings.lease_s and not is_busy(state, member, now):
+            replace(state, member, f"not heard for {now - member.heard_s:.1f} s ({how_seen(state, member)})", now)
+    for session in tuple(state.sessions.values()):
+        if not session.incarnation and now >= session.expires_s:
+            close_session(state, session, now)
+
+
+def is_busy(state: State, member: Member, now: float) -> bool:
+    """Whether a silent worker is seen at work from outside."""
+    nanny = _nanny_of(state, member)
+    if nanny is None or now - nanny.heard_s > state.settings.lease_s:
+        return False
+    _pid, process_state, cpu_percent = nanny.pulses.get(member.name, (0, "gone", 0.0))
+    return process_state == "running" or (process_state == "sleeping" and cpu_percent > BUSY_CPU_PERCENT)
+
+
+def how_seen(state: State, member: Member) -> str:
+    """Return in words how a worker's nanny sees it."""
+    nanny = _nanny_of(state, member)
+    if nanny is None:
+        return "its nanny is gone as well"
+    return f"its process is {nanny.pulses.get(member.name, (0, 'gone', 0.0))[1]}"
+
+
+def resume(state: State, now: float) -> None:
+    """After the scheduler itself was stopped: nobody could be heard, so nobody is judged by that time."""
+    for member in state.members.values():
+        member.heard_s = now
+    for nanny in state.nannies.values():
+        nanny.heard_s = now

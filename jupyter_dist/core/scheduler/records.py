@@ -1,0 +1,208 @@
+"""The records of the scheduler: a task, a member (worker), a session (client), a nanny.
+
+Plain data with slots. They refer to each other, so they live together. They decide nothing; the fields that mirror
+another table are changed by `state.State` alone. A task's record holds how its result is made (its lineage) for as
+long as the result, or that of a dependent, may be needed.
+"""
+
+from __future__ import annotations
+
+from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
+from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
+
+
+class Task:
+    """One task. Only `state.State` changes ``state`` and the fields that mirror other tables."""
+
+    __slots__ = (
+        "arguments",
+        "attempt",
+        "attempts",
+        "certificates",
+        "consumers",
+        "dependencies",
+        "dependents",
+        "error",
+        "expected_s",
+        "function",
+        "holders",
+        "key",
+        "member",
+        "missing",
+        "nbytes",
+        "options",
+        "order",
+        "retries_left",
+        "sessions",
+        "since_s",
+        "state",
+        "type_name",
+        "value",
+    )
+
+    def __init__(self, key: str, function: FunctionBody | None, options: TaskOptions, order: int) -> None:
+        self.key = key
+        self.function = function  # None: scattered data, which no one can make again
+        self.options = options
+        self.order = order  # submissions are numbered: earlier ones run first
+        self.arguments = b""
+        self.state: TaskState = RELEASED
+        self.since_s = 0.0
+        self.dependencies: tuple[Task, ...] = ()
+        self.dependents: dict[Task, None] | None = None  # None until there is one: most tasks have none
+        self.missing = 0  # dependencies that are not in memory; changed by state.move alone
+        self.consumers = 0  # dependents that are active; changed by state.move alone
+        self.sessions: tuple[Session, ...] = ()  # who wants the value; a tuple is shared by all tasks of one client
+        self.attempt = 0  # the current attempt, 0 for none
+        self.attempts = 0  # how often it was assigned
+        self.member: Member | None = None
+        self.expected_s = 0.0
+        self.value: bytes | None = None  # the small value itself
+        self.nbytes = 0
+        self.type_name = ""
+        self.holders: tuple[Member, ...] = ()  # who holds the value when it is not small
+        self.error: ErrorInfo | None = None
+        self.retries_left = options.retries
+        self.certificates: tuple[DeathCertificate, ...] = ()  # deaths this task may have caused
+
+    @property
+    def label(self) -> str:
+        """The name people know the task by."""
+        return self.function.label if self.function else "scatter"
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody wants the value, or a task on its way needs it."""
+        return bool(self.sessions) or self.consumers > 0
+
+    def __repr__(self) -> str:
+        return f"<Task {self.key} {self.state}>"
+
+
+class Member:
+    """A worker as the scheduler sees it, for one incarnation."""
+
+    __slots__ = (
+        "address",
+        "cpu_percent",
+        "functions",
+        "heard_s",
+        "held",
+        "held_bytes",
+        "host",
+        "incarnation",
+        "joined_s",
+        "memory_bytes",
+        "memory_bytes_max",
+        "name",
+        "nanny",
+        "occupancy_s",
+        "pid",
+        "processing",
+        "resolve_by_s",
+        "running",
+        "slots",
+        "solo",
+        "spilled_bytes",
+        "state",
+        "withdrawing",
+        "zombies",
+    )
+
+    def __init__(self, incarnation: int, name: str, host: str, pid: int, address: str, slots: int) -> None:
+        self.incarnation = incarnation
+        self.name = name
+        self.host = host
+        self.pid = pid
+        self.address = address
+        self.slots = slots
+        self.nanny = ""
+        self.state = "running"  # running | dying (its connection is gone, its certificate awaited)
+        self.joined_s = 0.0
+        self.heard_s = 0.0
+        self.processing: dict[int, Task] = {}  # attempt -> task
+        self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
+        self.withdrawing: set[int] = set()  # attempts it was asked to give back
+        self.occupancy_s = 0.0  # expected seconds of work assigned
+        self.held: dict[Task, None] = {}
+        self.functions: set[str] = set()
+        self.solo: Task | None = None  # a suspect that has, or will have, this worker to itself
+        self.running: tuple[tuple[int, int, float], ...] = ()  # as last told: attempt, slot, start
+        self.memory_bytes = 0
+        self.memory_bytes_max = 0
+        self.cpu_percent = 0.0
+        self.held_bytes = 0
+        self.spilled_bytes = 0
+        self.resolve_by_s = 0.0
+
+    @property
+    def load(self) -> int:
+        """How many attempts it has been given and not answered."""
+        return len(self.processing) + len(self.zombies)
+
+    def fits(self, names: tuple[str, ...]) -> bool:
+        """Whether one of these is its name, host or address."""
+        return self.name in names or self.host in names or self.address in names
+
+    def __repr__(self) -> str:
+        return f"<Member {self.name} {self.state}>"
+
+
+class Session:
+    """A client as the scheduler sees it. It outlives its connection for ``linger_s``."""
+
+    __slots__ = (
+        "alone",
+        "expires_s",
+        "heard_s",
+        "id",
+        "incarnation",
+        "kind",
+        "linger_s",
+        "name",
+        "pid",
+        "wants",
+        "watch",
+    )
+
+    def __init__(self, session_id: str, kind: str, name: str, linger_s: float, pid: int) -> None:
+        self.id = session_id
+        self.kind = kind
+        self.name = name
+        self.linger_s = linger_s
+        self.pid = pid
+        self.incarnation = 0  # 0: not connected
+        self.expires_s = 0.0
+        self.heard_s = 0.0
+        self.wants: dict[Task, int] = {}  # -> the number of the wish
+        self.alone: tuple[Session, ...] = (self,)
+        self.watch: Watcher | None = None
+
+
+class Watcher:
+    """What one session was told of the cluster, and when it may be told again."""
+
+    __slots__ = ("due_s", "interval_s", "number", "version")
+
+    def __init__(self, interval_s: float, number: int, due_s: float) -> None:
+        self.interval_s = interval_s
+        self.number = number  # the newest event it was sent
+        self.due_s = due_s
+        self.version = -1
+
+
+class Nanny:
+    """The keeper of one host's processes, as the scheduler sees it."""
+
+    __slots__ = ("deaths", "heard_s", "host", "incarnation", "last_death", "name", "pid", "pulses", "wanted")
+
+    def __init__(self, incarnation: int, name: str, host: str, pid: int, wanted: int) -> None:
+        self.incarnation = incarnation
+        self.name = name
+        self.host = host
+        self.pid = pid
+        self.wanted = wanted
+        self.heard_s = 0.0
+        self.pulses: dict[str, tuple[int, str, float]] = {}  # worker -> pid, state, CPU percent
+        self.deaths: dict[str, int] = {}
+        self.last_death: dict[str, str] = {}

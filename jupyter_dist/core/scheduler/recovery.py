@@ -1,0 +1,88 @@
+"""What a death costs: which values are gone, which tasks go back, and who is to blame.
+
+Exact blame: only an attempt that was inside a user's code when its worker died, of a death a task can cause, is a
+suspect. A suspect runs again alone on a worker; a task that has been there for `crash_limit` deaths is convicted and
+errs with the death certificates. Everything else that the worker had goes back to the queue, free of suspicion.
+"""
+
+from jupyter_dist.core.scheduler import lineage
+from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED, RELEASED, WAITING
+from jupyter_dist.core.scheduler.records import Member, Task
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import DeathCertificate, ErrorInfo, KeyLost
+
+BLAMING_CAUSES = frozenset({"exit", "signal", "memory"})  # deaths a task can cause; "asked" is not one
+
+
+def drop_held(state: State, member: Member, now: float) -> None:
+    """Strike a worker that is gone as holder of everything, and make again what was nowhere else and is needed."""
+    held = tuple(member.held)
+    for task in held:
+        state.drop_replica(task, member)
+    for task in held:
+        lose_if_gone(state, task, now)
+
+
+def resolve(state: State, member: Member, certificate: DeathCertificate | None, now: float) -> None:
+    """Decide about every task a dead worker had been given, now that it is known how it died or that nobody knows."""
+    blaming = certificate is not None and certificate.cause in BLAMING_CAUSES
+    for attempt, task in tuple(member.processing.items()):
+        state.detach(task)
+        if blaming and certificate is not None and attempt in certificate.attempts:
+            _suspect(state, task, certificate, now)
+        else:
+            state.record_task("retried", now, task, member.name)
+            lineage.requeue(state, task, now)
+    member.zombies.clear()
+    state.remove_member(member)
+
+
+def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float) -> None:
+    task.certificates = (*task.certificates, certificate)
+    if len(task.certificates) >= state.settings.crash_limit:
+        lineage.fail(state, task, conviction(task), now)
+    else:
+        state.record_task("retried", now, task, certificate.worker, certificate.words)
+        lineage.requeue(state, task, now)
+
+
+def conviction(task: Task) -> ErrorInfo:
+    """Return the error of a task that killed its workers."""
+    last = task.certificates[-1]
+    times = len(task.certificates)
+    text = f"{task.label} ({task.key}) killed the process that ran it {times} times, the last time alone. {last.words}"
+    if last.output:
+        text += f"\nIts last output:\n{last.output}"
+    if last.stack:
+        text += f"\nWhere it was:\n{last.stack}"
+    return ErrorInfo(
+        "WorkerCrashedError", text, last.stack, kind="crashed", key=task.key, certificates=task.certificates
+    )
+
+
+def forget_replica(state: State, task: Task, address: str, now: float) -> None:
+    """Strike a holder that did not have the value; when it was the last, make the value again."""
+    member = state.member_at.get(address)
+    if member is not None:
+        state.drop_replica(task, member)
+    lose_if_gone(state, task, now)
+
+
+def lose_if_gone(state: State, task: Task, now: float) -> None:
+    """Set a task in memory that nobody holds any more on its way again, when it is needed."""
+    if task.state != MEMORY or task.value is not None or task.holders:
+        return
+    _lose(state, task, now)
+    if task.is_needed:
+        lineage.activate(state, task, now)
+    lineage.release(state, (task,), now)
+
+
+def _lose(state: State, task: Task, now: float) -> None:
+    state.move(task, RELEASED, now)
+    state.record_task("lost", now, task)
+    for incarnation, wish in state.wishes(task):
+        state.say(incarnation, KeyLost(wish, task.key))
+    for dependent in tuple(task.dependents or ()):
+        if dependent.state == QUEUED:
+            state.move(dependent, WAITING, now)

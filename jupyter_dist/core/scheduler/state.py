@@ -1,0 +1,430 @@
+"""The scheduler's tables, and the only place that changes them.
+
+Rules: a task changes state through `State.move` and no other way, which keeps every index that depends on states
+(counts, missing inputs, consumers, the queues). Who wants a task changes through `want` and `unwant`; what a worker has
+been given, through `assign` and `detach`; what it holds, through `hold` and `drop_replica`. No rule about *when* is
+here: the modules around it decide, this one keeps the books.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict, deque
+
+from jupyter_dist.core.scheduler.arcs import ACTIVE, ARCS, FORGOTTEN, MEMORY, QUEUED, RELEASED, STATES, TaskState
+from jupyter_dist.core.scheduler.effects import Effects
+from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
+from jupyter_dist.errors import TransitionError
+from jupyter_dist.ids import first_attempt
+from jupyter_dist.messages import ErrorView, FunctionBody, Message, TaskEvent, TaskOptions
+from jupyter_dist.settings import Settings
+
+GUESS_S = 0.5  # how long a task of an unknown function is expected to take
+TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
+IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
+QUEUE_SLACK_MAX = 1000  # dead entries a queue may hold before it is rebuilt
+
+QueueEntry = tuple[int, int, int, Task]
+
+
+class FunctionEntry:
+    """A function that tasks call: its body, who has it, and how long its tasks took."""
+
+    __slots__ = ("body", "mean_s", "tasks")
+
+    def __init__(self, body: FunctionBody) -> None:
+        self.body = body
+        self.tasks = 0
+        self.mean_s = 0.0  # 0: never finished
+
+
+class PendingRestart:
+    """A client that waits for the fresh workers of a restart."""
+
+    __slots__ = ("request", "session", "until_s")
+
+    def __init__(self, session: Session, request: int, until_s: float) -> None:
+        self.session = session
+        self.request = request
+        self.until_s = until_s
+
+
+class LabelEntry:
+    """What all tasks of one label did since the start."""
+
+    __slots__ = ("counts", "finished", "seconds")
+
+    def __init__(self) -> None:
+        self.counts: dict[TaskState, int] = dict.fromkeys(STATES, 0)
+        self.finished = 0
+        self.seconds = 0.0
+
+
+class State:
+    """All the scheduler knows."""
+
+    def __init__(self, settings: Settings, epoch: int, cluster: str, now: float, wall_offset_s: float = 0.0) -> None:
+        self.settings = settings
+        self.epoch = epoch
+        self.cluster = cluster
+        self.wall_offset_s = wall_offset_s  # what makes a `now` seconds since 1970, for people
+        self.started_s = now
+        self.effects = Effects()
+
+        self.tasks: dict[str, Task] = {}
+        self.members: dict[int, Member] = {}
+        self.sessions: dict[str, Session] = {}
+        self.nannies: dict[int, Nanny] = {}
+        self.session_of: dict[int, Session] = {}  # by incarnation, while connected
+        self.member_at: dict[str, Member] = {}  # by address
+        self.fenced: set[tuple[str, int]] = set()  # name and pid of workers that were replaced and may not come back
+        self.restarts: list[PendingRestart] = []
+        self.detached = False  # stop when idle for long
+        self.idle_since_s = now
+
+        self.functions: dict[str, FunctionEntry] = {}
+        self.idle_functions: OrderedDict[str, None] = OrderedDict()  # oldest first
+        self.labels: dict[str, LabelEntry] = {}
+        self.counts: dict[TaskState, int] = dict.fromkeys(STATES, 0)
+        self.finished = 0
+        self.erred = 0
+        self.inline_bytes = 0
+        self.inline_on = True
+
+        self.queue: list[QueueEntry] = []  # heap; an entry whose task is not queued any more is dead
+        self.restricted: dict[TaskOptions, list[QueueEntry]] = {}  # the same, by which workers may run them
+        self.suspects: dict[Task, None] = {}  # queued tasks that may have killed a worker
+        self.idle: OrderedDict[Member, None] = OrderedDict()  # workers with a free slot
+        self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
+
+        self.events: deque[TaskEvent] = deque(maxlen=settings.events_max)
+        self.event_number = 0
+        self.errors: deque[ErrorView] = deque(maxlen=settings.errors_max)
+        self.version = 0  # changes whenever a watcher could see something new
+        self._last_attempt = first_attempt(epoch)
+        self._last_order = 0
+        self._last_serial = 0
+
+    # -- numbers -----------------------------------------------------------------------------------------------------
+
+    def next_attempt(self) -> int:
+        """Return a fresh attempt number of this epoch."""
+        self._last_attempt += 1
+        return self._last_attempt
+
+    def next_order(self) -> int:
+        """Return the place of a new task in the order of submission."""
+        self._last_order += 1
+        return self._last_order
+
+    # -- saying ------------------------------------------------------------------------------------------------------
+
+    def say(self, incarnation: int, message: Message) -> None:
+        """Send a message to a peer, unless it is not connected."""
+        if incarnation:
+            self.effects.sends[incarnation].append(message)
+
+    def wishes(self, task: Task) -> list[tuple[int, int]]:
+        """Return who is to be told of a task: the incarnation of each connected client, and its wish."""
+        return [(session.incarnation, session.wants[task]) for session in task.sessions if session.incarnation]
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def add_task(self, task: Task, dependencies: tuple[Task, ...]) -> None:
+        """Enter a new task, released, behind its dependencies."""
+        self.tasks[task.key] = task
+        self.counts[RELEASED] += 1
+        self._label(task).counts[RELEASED] += 1
+        task.dependencies = dependencies
+        for dependency in dependencies:
+            if dependency.dependents is None:
+                dependency.dependents = {}
+            dependency.dependents[task] = None
+            if dependency.state != MEMORY:
+                task.missing += 1
+        if task.function is not None:
+            self._enlist_function(task.function)
+
+    def move(self, task: Task, to: TaskState, now: float) -> None:
+        """Change a task's state, and with it every index that depends on states.
+
+        Raises
+        ------
+        TransitionError
+            The table has no such arc. Nothing was changed.
+        """
+        was = task.state
+        if (was, to) not in ARCS:
+            raise TransitionError(f"task {task.key}: no way from {was} to {to}")
+        counts = self._label(task).counts
+        self.counts[was] -= 1
+        self.counts[to] += 1
+        counts[was] -= 1
+        counts[to] += 1
+        task.state = to
+        task.since_s = now
+        self.version += 1
+        if task.dependencies and (was in ACTIVE) != (to in ACTIVE):
+            step = 1 if to in ACTIVE else -1
+            for dependency in task.dependencies:
+                dependency.consumers += step
+        if task.dependents and MEMORY in (was, to):
+            step = -1 if to == MEMORY else 1
+            for dependent in task.dependents:
+                dependent.missing += step
+        if to == QUEUED:
+            self._enqueue(task)
+        elif was == QUEUED:
+            self.suspects.pop(task, None)
+            self._trim_queue()
+        if to == FORGOTTEN:
+            self._remove(task)
+
+    def _enqueue(self, task: Task) -> None:
+        if task.certificates:
+            self.suspects[task] = None
+            return
+        self._last_serial += 1
+        entry = (-task.options.priority, task.order, self._last_serial, task)
+        if task.options.workers:
+            heapq.heappush(self.restricted.setdefault(task.options, []), entry)
+        else:
+            heapq.heappush(self.queue, entry)
+
+    def _trim_queue(self) -> None:
+        """Rebuild the queue when most of it is dead: a million cancelled tasks must not be kept by it."""
+        if len(self.queue) > 2 * self.counts[QUEUED] + QUEUE_SLACK_MAX:
+            self.queue = [entry for entry in self.queue if entry[3].state == QUEUED]
+            heapq.heapify(self.queue)
+
+    def _remove(self, task: Task) -> None:
+        del self.tasks[task.key]
+        self.counts[FORGOTTEN] = 0
+        self._label(task).counts[FORGOTTEN] = 0
+        for dependency in task.dependencies:
+            if dependency.dependents is not None:
+                dependency.dependents.pop(task, None)
+        if task.function is not None:
+            self._delist_function(task.function.id)
+
+    def forget_all(self) -> None:
+        """Empty every table about tasks. Workers must hold and process nothing by now."""
+        for session in self.sessions.values():
+            session.wants.clear()
+        self.tasks.clear()
+        self.functions.clear()
+        self.idle_functions.clear()
+        self.labels.clear()
+        self.counts = dict.fromkeys(STATES, 0)
+        self.queue.clear()
+        self.restricted.clear()
+        self.suspects.clear()
+        self.errors.clear()
+        self.inline_bytes = 0
+        self.version += 1
+
+    def _label(self, task: Task) -> LabelEntry:
+        entry = self.labels.get(task.label)
+        if entry is None:
+            entry = self.labels[task.label] = LabelEntry()
+        return entry
+
+    def set_value(self, task: Task, value: bytes | None, nbytes: int, type_name: str) -> None:
+        """Give a task its value, or what is known of a value that a worker holds."""
+        self.inline_bytes += len(value or b"") - len(task.value or b"")
+        task.value = value
+        task.nbytes = nbytes
+        task.type_name = type_name
+
+    def count_finished(self, task: Task, seconds: float) -> None:
+        """Learn from one finished attempt how long its function takes."""
+        self.finished += 1
+        label = self._label(task)
+        label.finished += 1
+        label.seconds += seconds
+        if task.function is not None:
+            entry = self.functions[task.function.id]
+            entry.mean_s = seconds if not entry.mean_s else 0.7 * entry.mean_s + 0.3 * seconds
+            entry.mean_s = max(entry.mean_s, TASK_COST_S)
+
+    def expected_s(self, task: Task) -> float:
+        """Return how long a task will probably run."""
+        if task.function is None:
+            return 0.0
+        return self.functions[task.function.id].mean_s or GUESS_S
+
+    # -- functions ---------------------------------------------------------------------------------------------------
+
+    def intern_function(self, body: FunctionBody) -> FunctionBody:
+        """Return the one record of a function, so that a thousand tasks share it."""
+        entry = self.functions.get(body.id)
+        return entry.body if entry else body
+
+    def _enlist_function(self, body: FunctionBody) -> None:
+        entry = self.functions.get(body.id)
+        if entry is None:
+            entry = self.functions[body.id] = FunctionEntry(body)
+        entry.tasks += 1
+        self.idle_functions.pop(body.id, None)
+
+    def _delist_function(self, function_id: str) -> None:
+        entry = self.functions[function_id]
+        entry.tasks -= 1
+        if not entry.tasks:
+            self.idle_functions[function_id] = None
+
+    def overdue_functions(self) -> tuple[str, ...]:
+        """Take out the functions that were called last longest ago, past the limit of those kept without a task."""
+        dropped = []
+        while len(self.idle_functions) > IDLE_FUNCTIONS_MAX:
+            function_id, _ = self.idle_functions.popitem(last=False)
+            del self.functions[function_id]
+            dropped.append(function_id)
+        return tuple(dropped)
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    def want(self, session: Session, task: Task, wish: int) -> None:
+        """Note that a client wants a task's value, and by which number it wishes to hear of it."""
+        if task not in session.wants:
+            task.sessions = (*task.sessions, session) if task.sessions else session.alone
+        session.wants[task] = wish
+
+    def unwant(self, session: Session, task: Task) -> None:
+        """Note that a client does not want it any more."""
+        if task in session.wants:
+            del session.wants[task]
+            task.sessions = tuple(other for other in task.sessions if other is not session)
+
+    # -- members -----------------------------------------------------------------------------------------------------
+
+    def add_member(self, member: Member) -> None:
+        """Enter a worker."""
+        self.members[member.incarnation] = member
+        self.member_at[member.address] = member
+        self.version += 1
+        self.refresh(member)
+
+    def remove_member(self, member: Member) -> None:
+        """Take a worker out of every table. It must hold nothing and process nothing by now."""
+        del self.members[member.incarnation]
+        if self.member_at.get(member.address) is member:
+            del self.member_at[member.address]
+        self.idle.pop(member, None)
+        self.open.pop(member, None)
+        self.version += 1
+
+    def assign(self, task: Task, member: Member, now: float) -> int:
+        """Give a queued task to a worker and return the number of the attempt."""
+        attempt = self.next_attempt()
+        self.move(task, "processing", now)
+        task.attempt = attempt
+        task.attempts += 1
+        task.member = member
+        task.expected_s = self.expected_s(task)
+        member.processing[attempt] = task
+        member.occupancy_s += task.expected_s
+        self.refresh(member)
+        return attempt
+
+    def detach(self, task: Task, *, zombie: bool = False) -> None:
+        """End a task's current attempt; as a zombie it occupies its slot until the worker answers."""
+        member = task.member
+        if member is None:
+            return
+        del member.processing[task.attempt]
+        member.withdrawing.discard(task.attempt)
+        member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
+        if zombie:
+            member.zombies.add(task.attempt)
+        if member.solo is task and not zombie:
+            member.solo = None
+        task.member = None
+        task.attempt = 0
+        self.refresh(member)
+
+    def bury_zombie(self, member: Member, attempt: int) -> bool:
+        """Free the slot of an attempt nobody wanted. Return whether there was one."""
+        if attempt not in member.zombies:
+            return False
+        member.zombies.discard(attempt)
+        if member.solo is not None and not member.load:
+            member.solo = None
+        self.refresh(member)
+        return True
+
+    def refresh(self, member: Member) -> None:
+        """Note whether a worker has a free slot, or room in hand, after anything about it changed."""
+        load, slots = member.load, member.slots
+        if member.state != "running" or member.solo is not None:
+            self.idle.pop(member, None)
+            self.open.pop(member, None)
+        elif load < slots:
+            self.idle[member] = None
+            self.open.pop(member, None)
+        else:
+            self.idle.pop(member, None)
+            settings = self.settings
+            short = member.occupancy_s < slots * settings.hand_s and load < slots * settings.hand_max
+            if load <= slots or short:
+                self.open[member] = None
+            else:
+                self.open.pop(member, None)
+
+    def hold(self, task: Task, member: Member) -> None:
+        """Note that a worker holds a task's value."""
+        if task not in member.held:
+            member.held[task] = None
+            member.held_bytes += task.nbytes
+            task.holders = (*task.holders, member)
+
+    def drop_replica(self, task: Task, member: Member) -> None:
+        """Note that a worker does not hold it any more."""
+        if task in member.held:
+            del member.held[task]
+            member.held_bytes -= task.nbytes
+            task.holders = tuple(other for other in task.holders if other is not member)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def record(self, kind: str, now: float, detail: str = "", worker: str = "") -> None:
+        """Note an event that is about a worker or the cluster."""
+        self.event_number += 1
+        self.version += 1
+        self.events.append(TaskEvent(self.event_number, kind, now + self.wall_offset_s, worker=worker, detail=detail))
+
+    def record_task(self, kind: str, now: float, task: Task, worker: str = "", detail: str = "") -> None:
+        """Note an event of a task that has no run to show."""
+        self.event_number += 1
+        self.events.append(
+            TaskEvent(
+                self.event_number,
+                kind,
+                now + self.wall_offset_s,
+                task.key,
+                task.label,
+                task.options.group,
+                worker,
+                detail=detail,
+            )
+        )
+
+    def record_run(self, kind: str, now: float, task: Task, worker: str, run: tuple[int, float, float]) -> None:
+        """Note that an attempt came to an end; ``run`` is its slot, start and stop."""
+        self.event_number += 1
+        slot, started, stopped = run
+        self.events.append(
+            TaskEvent(
+                self.event_number,
+                kind,
+                now + self.wall_offset_s,
+                task.key,
+                task.label,
+                task.options.group,
+                worker,
+                slot,
+                started,
+                stopped,
+                task.nbytes,
+            )
+        )

@@ -1,0 +1,120 @@
+"""What clients ask for: work, values they bring, and giving things up."""
+
+from jupyter_dist.core.scheduler import lineage, recovery
+from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
+from jupyter_dist.core.scheduler.records import Session, Task
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import (
+    Cancel,
+    DropFunctions,
+    KeyCancelled,
+    KeyErred,
+    KeyFinished,
+    MissingValue,
+    PutValue,
+    Release,
+    Submit,
+    TaskOptions,
+    TaskSpec,
+)
+
+
+def on_submit(state: State, session: Session, message: Submit, now: float) -> None:
+    """Enter the tasks of a submission, or join those that are known already."""
+    function = state.intern_function(message.function)
+    for spec in message.tasks:
+        task = state.tasks.get(spec.key)
+        if task is None:
+            dependencies = _known(state, spec)
+            if dependencies is None:
+                reason = f"{spec.key} needs a result that the cluster does not know any more"
+                state.say(session.incarnation, KeyCancelled((spec.wish,), reason))
+                continue
+            task = Task(spec.key, function, message.options, state.next_order())
+            task.arguments = spec.arguments
+            state.add_task(task, dependencies)
+        state.want(session, task, spec.wish)
+        tell_now(state, session, task)
+        lineage.activate(state, task, now)
+
+
+def _known(state: State, spec: TaskSpec) -> tuple[Task, ...] | None:
+    if not spec.dependencies:
+        return ()
+    found = [state.tasks.get(key) for key in dict.fromkeys(spec.dependencies)]
+    known = tuple(task for task in found if task is not None)
+    return known if len(known) == len(found) else None
+
+
+def tell_now(state: State, session: Session, task: Task) -> None:
+    """Tell a client what is settled already about a task it wants."""
+    wish = session.wants[task]
+    if task.state == MEMORY:
+        holders = tuple(member.address for member in task.holders)
+        message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders)
+        state.say(session.incarnation, message)
+    elif task.state == ERRED and task.error is not None:
+        state.say(session.incarnation, KeyErred(wish, task.key, task.error))
+
+
+def on_put_value(state: State, session: Session, message: PutValue, now: float) -> None:
+    """Take a value the client made itself."""
+    task = state.tasks.get(message.key)
+    if task is None:
+        task = Task(message.key, None, TaskOptions(), state.next_order())
+        state.add_task(task, ())
+    if task.state == RELEASED:
+        state.set_value(task, message.value, len(message.value), message.type_name)
+        state.move(task, MEMORY, now)
+    state.want(session, task, message.wish)
+    tell_now(state, session, task)
+
+
+def on_release(state: State, session: Session, message: Release, now: float) -> None:
+    """Forget that a client wants these keys."""
+    dropped = [state.tasks[key] for key in message.keys if key in state.tasks]
+    for task in dropped:
+        state.unwant(session, task)
+    lineage.release(state, dropped, now)
+    drop_functions(state)
+
+
+def drop_functions(state: State) -> None:
+    """Tell workers which functions will not be called again."""
+    overdue = state.overdue_functions()
+    if not overdue:
+        return
+    for member in state.members.values():
+        had = tuple(function_id for function_id in overdue if function_id in member.functions)
+        if had:
+            member.functions.difference_update(had)
+            state.say(member.incarnation, DropFunctions(had))
+
+
+def on_cancel(state: State, session: Session, message: Cancel, now: float) -> None:
+    """Give tasks up for a client, and with them what it made from them; others who want them keep them."""
+    given_up: dict[Task, None] = {}
+    stack = [state.tasks[key] for key in message.keys if key in state.tasks]
+    while stack:
+        task = stack.pop()
+        if task in given_up or session not in task.sessions:
+            continue
+        given_up[task] = None
+        if len(task.sessions) == 1:
+            stack.extend(task.dependents or ())
+    wishes = tuple(session.wants[task] for task in given_up)
+    for task in given_up:
+        state.unwant(session, task)
+        if message.force and not task.is_needed:
+            lineage.stop(state, task)
+        state.record_task("cancelled", now, task)
+    state.say(session.incarnation, KeyCancelled(wishes, "cancelled by its user"))
+    lineage.release(state, given_up, now)
+
+
+def on_missing_value(state: State, session: Session, message: MissingValue, now: float) -> None:
+    """Take note that a holder did not have a value: name another, or make the value again."""
+    task = state.tasks.get(message.key)
+    if task is not None and session in task.sessions:
+        recovery.forget_replica(state, task, message.holder, now)
+        tell_now(state, session, task)
