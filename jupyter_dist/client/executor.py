@@ -1,0 +1,571 @@
+"""The Executor: what users hold of a cluster.
+
+Thread-safe; every blocking call can be interrupted. It decides little: calls are packed by `packing`, wished for and
+heard of in `session`, turned into values by `loading`. An executor that started its cluster ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from jupyter_dist.client import containers
+from jupyter_dist.client.feed import Feed, Watching
+from jupyter_dist.client.future import Future
+from jupyter_dist.client.loading import fetch, fetch_all, unpack
+from jupyter_dist.client.loop import loop_thread
+from jupyter_dist.client.packing import make_key, pack_arguments, pack_function
+from jupyter_dist.client.reading import Readers
+from jupyter_dist.client.session import Session, open_session
+from jupyter_dist.client.waiting import Countdown, unsettled
+from jupyter_dist.core.futures import UNLOADED, Wish
+from jupyter_dist.errors import ClusterError, NoClusterError, PackingError, UsageError
+from jupyter_dist.ids import new_token
+from jupyter_dist.launch.cluster import LocalCluster
+from jupyter_dist.launch.connection_file import ClusterInfo, find_cluster
+from jupyter_dist.messages import (
+    Cancel,
+    ClusterSnapshot,
+    Describe,
+    FunctionBody,
+    Message,
+    Observation,
+    RestartCluster,
+    ScaleCluster,
+    StopCluster,
+    TaskOptions,
+)
+from jupyter_dist.protocol.payload import pack_inline
+from jupyter_dist.settings import Settings, load_settings
+
+LAZY_MAX = 1000  # futures a lazy `map` keeps ahead of its reader
+
+_executors: weakref.WeakSet[Executor] = weakref.WeakSet()
+_latest: list[weakref.ref[Executor]] = []  # the newest last
+
+
+def default_executor() -> Executor:
+    """Return the executor made last that is not closed.
+
+    Raises
+    ------
+    NoClusterError
+        There is none; the text says how to make one.
+    """
+    while _latest:
+        executor = _latest[-1]()
+        if executor is not None and not executor.is_closed:
+            return executor
+        _latest.pop()
+    raise NoClusterError(
+        "there is no Executor yet: `Executor()` connects to the running cluster or starts one; in a notebook "
+        "`%distributed start` does"
+    )
+
+
+class Executor:
+    """A connection to a cluster, through which calls are submitted.
+
+    Parameters
+    ----------
+    address : str, ClusterInfo or LocalCluster, optional
+        Which cluster: the name of a running one, or the cluster itself. With nothing, the running one named
+        ``default``, else a new local one that ends with this executor.
+    n_workers : int, optional
+        Start a new local cluster with so many workers, which ends with this executor or this process.
+    threads_per_worker : int, default 1
+        Tasks each worker of a new cluster runs at a time.
+    name : str, optional
+        The name of this session, as others see it; by default the notebook or script.
+    memory_limit : int or str, optional
+        Memory of each worker of a new cluster, in bytes or as ``"2GB"``.
+    settings : Settings, optional
+        By default from the environment.
+
+    Raises
+    ------
+    NoClusterError
+        There is no cluster of that name, or it does not answer.
+    ClusterStartError
+        A new one did not come up.
+    """
+
+    def __init__(
+        self,
+        address: str | ClusterInfo | LocalCluster | None = None,
+        n_workers: int | None = None,
+        threads_per_worker: int = 1,
+        *,
+        name: str | None = None,
+        memory_limit: int | str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self._own_cluster: LocalCluster | None = None
+        is_new = address is None and (n_workers is not None or not _is_running("default"))
+        if is_new:
+            self._own_cluster = LocalCluster(
+                n_workers, threads_per_worker, memory_limit=memory_limit, settings=settings
+            )
+        elif n_workers is not None:
+            raise UsageError("give either the address of a running cluster or n_workers for a new one, not both")
+        self.info = _find(self._own_cluster or address)
+        self._loop = loop_thread()
+        self.session_name = name or _session_name()
+        self.session: Session = self._open()
+        self._readers = Readers(self.info, self.settings)
+        self._feed = Feed(self.session)
+        _executors.add(self)
+        _latest.append(weakref.ref(self))
+
+    def _open(self) -> Session:
+        kind = "kernel" if "ipykernel" in sys.modules else "script"
+        linger_s = self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
+        opening = open_session(self.info, self.settings, kind=kind, name=self.session_name, linger_s=linger_s)
+        try:
+            return self._loop.run(opening)
+        except BaseException:
+            if self._own_cluster is not None:
+                self._own_cluster.close()
+            raise
+
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the cluster."""
+        return self.info.name
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was shut down, or its cluster is gone."""
+        return self.session.is_closed
+
+    @property
+    def closed_reason(self) -> str:
+        """Why it is closed, in words; empty while it is not."""
+        return self.session.closed_reason
+
+    @property
+    def futures(self) -> dict[str, Future]:
+        """All futures that are held in this process, by key."""
+        with self.session.lock:
+            wishes = list(self.session.table.by_key.values())
+            for wish in wishes:
+                wish.references += 1
+        return {wish.key: Future(self, wish) for wish in wishes}
+
+    @property
+    def nannies(self) -> dict[str, str]:
+        """The nanny of each worker, by the worker's name; right across restarts, because names stay."""
+        return dict(self.snapshot().nannies)
+
+    def __repr__(self) -> str:
+        state = f"closed: {self.closed_reason}" if self.is_closed else f"{len(self.session.table.by_key)} futures"
+        return f"<Executor on {self.name!r}, {state}>"
+
+    # -- work --------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        func: Callable[..., Any],
+        *args: Any,
+        key: str | None = None,
+        pure: bool = True,
+        workers: str | Iterable[str] | None = None,
+        allow_other_workers: bool = False,
+        retries: int = 0,
+        priority: int = 0,
+        **kwargs: Any,
+    ) -> Future:
+        """Have a function called on the cluster.
+
+        Parameters
+        ----------
+        func, *args, **kwargs
+            The call. Futures inside list, tuple, set or dict arguments stand for their results.
+        key
+            The name of the task; a known key gives a future on the known task.
+        pure
+            Whether the same call gives the same result: then it has the same key and runs once.
+        workers
+            Names or hosts of the workers that may run it.
+        allow_other_workers
+            Whether others may when none of these is there.
+        retries
+            How often it is tried again when it raises.
+        priority
+            Higher ones run first.
+
+        Raises
+        ------
+        PackingError
+            The function or an argument cannot be pickled; nothing was sent.
+        TypeError
+            ``func`` is not callable.
+        UsageError
+            ``allow_other_workers`` without ``workers``.
+        ClusterClosedError
+            The executor is closed.
+        """
+        _check_callable(func)
+        _check_count("retries", retries)
+        options = _options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
+        return self._submit_one(pack_function(func), args, kwargs, key, options)
+
+    def submit_task(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        label: str | None = None,
+        group: str = "",
+        pure: bool = False,
+        retries: int = 0,
+        priority: int = 0,
+        workers: str | Iterable[str] | None = None,
+        timeout_s: float = 0.0,
+        on_output: Callable[[str, str], object] | None = None,
+    ) -> Future:
+        """Have a function called, with everything a tool may want to say about the task.
+
+        As `submit`; besides, ``label`` is the name people see, ``group`` says which cell or run asked, ``timeout_s``
+        limits the run, and ``on_output(stream, text)`` is called from the I/O thread with what the task prints, as it
+        prints it; it must not block.
+        """
+        _check_callable(func)
+        options = _options(
+            workers,
+            False,
+            retries=retries,
+            priority=priority,
+            pure=pure,
+            group=group,
+            timeout_s=timeout_s,
+            output=on_output is not None,
+        )
+        return self._submit_one(pack_function(func, label), args, kwargs or {}, key, options, on_output)
+
+    def _submit_one(
+        self,
+        function: FunctionBody,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        key: str | None,
+        options: TaskOptions,
+        on_output: Callable[[str, str], object] | None = None,
+    ) -> Future:
+        call, _kept = self._pack(function, args, kwargs, key, pure=options.pure)
+        with self.session.lock:  # nothing is heard of the task before its listener is in place
+            wish = self.session.submit(function, options, [call])[0]
+            if on_output is not None:
+                wish.on_output = on_output
+        return Future(self, wish)
+
+    def _pack(
+        self, function: FunctionBody, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: str | None, *, pure: bool
+    ) -> tuple[tuple[str, bytes, tuple[str, ...]], dict[str, Future]]:
+        """Return a call as the session sends it, and the futures it needs, to be kept until it is sent."""
+        arguments, futures = pack_arguments(args, kwargs)
+        if len(arguments) > self.settings.argument_bytes_max:
+            raise PackingError(
+                f"the arguments of {function.label} are {len(arguments):,} bytes packed, more than the "
+                f"{self.settings.argument_bytes_max:,} a call may carry: send the large ones once with "
+                "`[data] = executor.scatter([data])` and pass that future instead"
+            )
+        for future in futures.values():
+            if future.executor is not self:
+                raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
+            if future.cancelled():
+                future.result()
+        key = make_key(function, arguments, pure=pure) if key is None else _checked_key(key)
+        return (key, arguments, tuple(futures)), futures
+
+    def map(
+        self,
+        func: Callable[..., Any],
+        *iterables: Iterable[Any],
+        pure: bool = True,
+        workers: str | Iterable[str] | None = None,
+        allow_other_workers: bool = False,
+        retries: int = 0,
+        priority: int = 0,
+        **kwargs: Any,
+    ) -> list[Future] | Iterator[Future]:
+        """Have a function called on each element of iterables, or on pairs, triples… of their elements.
+
+        The shortest iterable wins. The function is packed once. When all iterables are iterators, an iterator of
+        futures is returned that submits a bounded number ahead of its reader; else a list.
+
+        Raises
+        ------
+        PackingError, TypeError, UsageError, ClusterClosedError
+            As `submit`.
+        """
+        _check_callable(func)
+        _check_count("retries", retries)
+        if not iterables:
+            raise UsageError("map needs at least one iterable beside the function")
+        function = pack_function(func)
+        options = _options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
+        if all(isinstance(iterable, Iterator) for iterable in iterables):
+            return self._map_lazily(function, iterables, kwargs, options)
+        rows = zip(*iterables, strict=False)
+        packed = [self._pack(function, row, kwargs, None, pure=pure) for row in rows]
+        wishes = self.session.submit(function, options, [call for call, _ in packed])
+        return [Future(self, wish) for wish in wishes]
+
+    def _map_lazily(
+        self, function: FunctionBody, iterables: tuple[Iterable[Any], ...], kwargs: dict[str, Any], options: TaskOptions
+    ) -> Iterator[Future]:
+        ahead: list[Future] = []
+        for row in zip(*iterables, strict=False):
+            ahead.append(self._submit_one(function, row, kwargs, None, options))
+            if len(ahead) >= LAZY_MAX:
+                yield ahead.pop(0)
+        yield from ahead
+
+    def scatter(self, data: Any) -> Any:
+        """Send data to the cluster once, to be used by many tasks.
+
+        A list, tuple, set or iterator gives the same with futures in it; a dict gives a dict whose keys name the
+        tasks. Anything else is one piece of data and gives one future. Each piece is kept by the scheduler as it was
+        sent, so no worker's death loses it.
+
+        Raises
+        ------
+        PackingError
+            A piece cannot be pickled, or is larger than ``argument_bytes_max``.
+        """
+        if type(data) is dict:
+            return {name: self._scatter_one(item, _checked_key(name)) for name, item in data.items()}
+        if type(data) in (list, tuple, set, frozenset):
+            return type(data)(self._scatter_one(item) for item in data)
+        if isinstance(data, Iterator):
+            return (self._scatter_one(item) for item in data)
+        return self._scatter_one(data)
+
+    def _scatter_one(self, value: Any, key: str | None = None) -> Future:
+        packed = pack_inline(value)
+        kind = type(value).__name__
+        key = key or f"{kind}-{new_token()}"
+        if len(packed) <= self.settings.inline_bytes_max:
+            return Future(self, self.session.put(key, packed, kind))
+        return self.submit_task(containers.identity, (value,), key=key, label="scatter")
+
+    # -- results -----------------------------------------------------------------------------------------------------
+
+    def gather(self, futures: Any, errors: str = "raise") -> Any:
+        """Return the results of futures, in the same nested list, tuple, set or dict; of an iterator, an iterator.
+
+        Parameters
+        ----------
+        futures
+            One future, or any nesting of containers of futures and other things.
+        errors
+            ``raise`` the first error as soon as it is known, or ``skip`` futures that erred or were cancelled; these
+            are left out of their list.
+
+        Raises
+        ------
+        Exception
+            As `Future.result`.
+        UsageError
+            ``errors`` is neither.
+        """
+        __tracebackhide__ = True
+        if errors not in ("raise", "skip"):
+            raise UsageError(f"errors={errors!r}: choose 'raise' or 'skip'")
+        if isinstance(futures, Iterator):
+            return (self.gather(item, errors) for item in futures)
+        found = containers.futures_in(futures)
+        wishes = [future._wish for future in found]  # noqa: SLF001 - one floor: the executor made it
+        self._wait_for(wishes, stop_on_error=errors == "raise")
+        if errors == "raise":
+            for future, wish in zip(found, wishes, strict=True):
+                if wish.is_settled and wish.status != "finished":
+                    future.result()
+        self._load_all([wish for wish in wishes if wish.status in ("finished", "lost")])
+        return containers.replace(futures, skip_failed=errors == "skip")
+
+    def _wait_for(self, wishes: list[Wish], *, stop_on_error: bool, timeout: float | None = None) -> bool:
+        waiting = unsettled(dict.fromkeys(wishes))
+        if stop_on_error and any(wish.is_settled and wish.status != "finished" for wish in wishes):
+            return True
+        countdown = Countdown(len(waiting), stop_on_error=stop_on_error)
+        with self.session.lock:
+            settled = [wish for wish in waiting if not self.session.watch(wish, countdown)]
+        for wish in settled:
+            countdown.notify(wish)
+        try:
+            return countdown.wait(timeout)
+        finally:
+            if countdown.remaining > 0:
+                self.session.unwatch(waiting, countdown)
+
+    def _load_all(self, wishes: list[Wish]) -> None:
+        """Make the values of wishes readable at once, fetching from all holders at the same time."""
+        remote = [wish for wish in wishes if wish.loaded is UNLOADED and wish.value is None]
+        if remote:
+            found = self._loop.run(fetch_all(self.session, self._readers, remote))
+            for wish, buffers in found.items():
+                unpack(wish, buffers)
+
+    def load(self, wish: Wish, timeout: float | None = None) -> Any:
+        """Return the value of a settled wish."""
+        value = wish.value
+        if value is not None:
+            return unpack(wish, [value])
+        if wish.loaded is not UNLOADED:
+            return wish.loaded
+        return unpack(wish, self._loop.run(fetch(self.session, self._readers, wish), timeout))
+
+    async def load_async(self, wish: Wish) -> Any:
+        """Return it without blocking the running loop."""
+        if wish.value is not None:
+            return unpack(wish, [wish.value])
+        fetching = asyncio.run_coroutine_threadsafe(fetch(self.session, self._readers, wish), self._loop.loop)
+        return unpack(wish, await asyncio.wrap_future(fetching))
+
+    # -- giving up ---------------------------------------------------------------------------------------------------
+
+    def cancel(self, futures: Any, force: bool = False) -> None:
+        """Cancel futures that are not done, and what was made from them; with ``force`` stop what runs as well.
+
+        Without ``force`` a task that runs goes on to its end; its result is dropped.
+        """
+        found = containers.futures_in(futures)
+        pending = [f._wish for f in found if not f.done()]  # noqa: SLF001 - one floor: the executor made it
+        if pending:
+            self.session.say(Cancel(tuple(wish.key for wish in pending), force))
+            self.session.settle_cancelled(pending, "cancelled by its user")
+
+    def restart(self) -> None:
+        """Kill and replace every worker, whatever it is doing, and forget every task: all futures are cancelled.
+
+        Raises
+        ------
+        ClusterError
+            Not all workers came back in time.
+        """
+        self._ask(RestartCluster)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Close this executor, and the cluster if this executor started it. A second call does nothing.
+
+        Parameters
+        ----------
+        wait
+            Return only when pending futures are done (as in `concurrent.futures`), unless they are cancelled.
+        cancel_futures
+            Do not wait for them: cancel them.
+        """
+        if not self.is_closed:
+            with self.session.lock:
+                pending = unsettled(self.session.table.by_key.values())
+            if wait and pending and not cancel_futures:
+                self._wait_for(pending, stop_on_error=False)
+            self._loop.run(self._close())
+        if self._own_cluster is not None:
+            self._own_cluster.close()
+
+    async def _close(self) -> None:
+        self._readers.close()
+        await self.session.close("this executor was shut down")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.shutdown(wait=kind is None, cancel_futures=kind is not None)
+
+    # -- the cluster -------------------------------------------------------------------------------------------------
+
+    def scale(self, workers: int) -> None:
+        """Have the cluster keep so many workers; returns at once."""
+        self._ask(lambda request: ScaleCluster(request, workers))
+
+    def stop_cluster(self) -> None:
+        """End the cluster, for everybody who uses it."""
+        self._ask(StopCluster)
+        if self._own_cluster is not None:
+            self._own_cluster.close()
+
+    def snapshot(self) -> ClusterSnapshot:
+        """Return what the cluster is at this moment: workers, counts, running tasks, errors."""
+        snapshot = self._ask(Describe)
+        if snapshot is None:
+            raise ClusterError("the scheduler answered without a snapshot: is it of another version?")
+        return snapshot
+
+    def watch(self, callback: Callable[[Observation], None], interval_s: float = 0.5) -> Watching:
+        """Have a callback told what happens, at most once every ``interval_s`` seconds, from the I/O thread.
+
+        The first observation has every task event the scheduler still knows. Close what is returned to stop.
+        """
+        self.session.check_open()
+        return self._feed.add(callback, interval_s)
+
+    def _ask(self, make: Callable[[int], Message]) -> ClusterSnapshot | None:
+        self.session.check_open()
+        return self._loop.run(self.session.ask(make)).snapshot
+
+
+def _find(address: str | ClusterInfo | LocalCluster | None) -> ClusterInfo:
+    if isinstance(address, ClusterInfo):
+        return address
+    if isinstance(address, LocalCluster):
+        return address.info
+    if address is None or isinstance(address, str):
+        return find_cluster(address or "default")
+    raise TypeError(f"an Executor connects to the name of a cluster or to a LocalCluster, not to {address!r}")
+
+
+def _is_running(name: str) -> bool:
+    try:
+        find_cluster(name)
+    except NoClusterError:
+        return False
+    return True
+
+
+def _session_name() -> str:
+    notebook = os.environ.get("JPY_SESSION_NAME", "")  # set by the Jupyter server for a notebook's kernel
+    return notebook or (sys.argv[0] if sys.argv[0] else "python")
+
+
+def _options(workers: str | Iterable[str] | None, allow_other_workers: bool, **others: Any) -> TaskOptions:
+    names = () if workers is None else (workers,) if isinstance(workers, str) else tuple(sorted(workers))
+    if type(allow_other_workers) is not bool:
+        raise TypeError(f"allow_other_workers is True or False, not {allow_other_workers!r}")
+    if allow_other_workers and not names:
+        raise UsageError("allow_other_workers says what may happen beside `workers`: give these as well")
+    return TaskOptions(workers=names, loose=allow_other_workers, **others)
+
+
+def _check_callable(function: object) -> None:
+    if not callable(function):
+        raise TypeError(f"submit and map call a function; a {type(function).__name__} cannot be called")
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UsageError(f"{name}={value!r}: give a whole number from 0")
+
+
+def _checked_key(key: object) -> str:
+    if not isinstance(key, str) or not key:
+        raise TypeError(f"a key is a text that is not empty, not {key!r}")
+    return key

@@ -1,0 +1,72 @@
+"""Watching a cluster: one feed a session, shared by all who watch through it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from jupyter_dist.client.session import Session
+from jupyter_dist.messages import Observation, TaskEvent, Unwatch, Watch
+
+log = logging.getLogger("jupyter_dist.client")
+
+Callback = Callable[[Observation], None]
+
+
+class Watching:
+    """One watcher's place in a feed. Close it when nobody looks any more."""
+
+    def __init__(self, feed: Feed, callback: Callback, interval_s: float) -> None:
+        self.interval_s = interval_s
+        self._feed = feed
+        self._callback = callback
+        self._number = 0  # the newest event it was told
+
+    def tell(self, observation: Observation) -> None:
+        """Pass on an observation, less the events it was told before."""
+        events: tuple[TaskEvent, ...] = observation.events
+        if events and events[0].number <= self._number:
+            events = tuple(event for event in events if event.number > self._number)
+        if events:
+            self._number = events[-1].number
+        try:
+            self._callback(Observation(observation.snapshot, events, observation.dropped))
+        except Exception:  # one watcher's fault must not blind the others
+            log.exception("a watcher of the cluster failed")
+
+    def close(self) -> None:
+        """Stop being told."""
+        self._feed.remove(self)
+
+
+class Feed:
+    """All watchers of one session: the scheduler is asked for the shortest interval among them, and told when to stop."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._watchers: list[Watching] = []
+        session.on_observation = self._on_observation
+
+    def add(self, callback: Callback, interval_s: float) -> Watching:
+        """Begin to tell a callback; its first observation has every event that is still in the ring."""
+        watching = Watching(self, callback, interval_s)
+        with self._lock:
+            self._watchers.append(watching)
+            self._session.say(Watch(min(other.interval_s for other in self._watchers), after=0))
+        return watching
+
+    def remove(self, watching: Watching) -> None:
+        """Stop telling a watcher."""
+        with self._lock:
+            if watching in self._watchers:
+                self._watchers.remove(watching)
+                if not self._watchers and not self._session.is_closed:
+                    self._session.say(Unwatch())
+
+    def _on_observation(self, observation: Observation) -> None:
+        with self._lock:
+            watchers = tuple(self._watchers)
+        for watching in watchers:
+            watching.tell(observation)

@@ -1,0 +1,125 @@
+"""A call as bytes: the function once, the arguments for each task, and the futures among them as inputs.
+
+Futures anywhere inside list, tuple, set or dict arguments become inputs: their value stands in their place when the
+call is loaded on the worker. A Future elsewhere (in an attribute, say) travels as a Future. A notebook's functions and
+classes are packed by value, anew at each submit, so that a redefined helper or global is never stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cloudpickle
+
+from jupyter_dist.client.future import Future
+from jupyter_dist.errors import PackingError
+from jupyter_dist.ids import new_token
+from jupyter_dist.messages import FunctionBody
+from jupyter_dist.protocol.inputs import InputRef
+from jupyter_dist.protocol.payload import PICKLE_PROTOCOL, PLAIN_TYPES
+
+DIGEST_BYTES = 16
+CONTAINERS = (list, tuple, set, frozenset, dict)
+
+
+def label_of(function: Callable[..., Any]) -> str:
+    """Return the name people know a function by."""
+    name = getattr(function, "__name__", None) or getattr(getattr(function, "func", None), "__name__", None)
+    return str(name or type(function).__name__).strip("<>")
+
+
+def pack_function(function: Callable[..., Any], label: str | None = None) -> FunctionBody:
+    """Return a function as bytes, under the hash of them.
+
+    Raises
+    ------
+    PackingError
+        The function, or a global or closure variable it uses, cannot be pickled.
+    """
+    label = label or label_of(function)
+    try:
+        body = cloudpickle.dumps(function, PICKLE_PROTOCOL)
+    except Exception as error:
+        raise PackingError(f"the function {label!r} cannot be pickled: {_words(error)}") from error
+    return FunctionBody(digest(body), label, body)
+
+
+def digest(*parts: bytes) -> str:
+    """Return a hash of bytes as text."""
+    state = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
+def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, dict[str, Future]]:
+    """Return a call's arguments as bytes, and the futures among them by key.
+
+    Raises
+    ------
+    PackingError
+        An argument cannot be pickled; the text names it.
+    """
+    futures: dict[str, Future] = {}
+    call = (tuple(replace_futures(arg, futures) for arg in args), replace_futures(dict(kwargs), futures))
+    try:
+        return dump(call), futures
+    except Exception as error:
+        raise _blame_argument(args, kwargs, error) from error
+
+
+def dump(value: object) -> bytes:
+    """Pickle a value: by reference where that is safe and fast, else by value with cloudpickle."""
+    try:
+        plain = pickle.dumps(value, PICKLE_PROTOCOL)
+        if b"__main__" not in plain:  # what a notebook defines exists on no worker: it goes by value
+            return plain
+    except Exception:  # noqa: BLE001, S110 - cloudpickle can more, and says what it cannot
+        pass
+    by_value: bytes = cloudpickle.dumps(value, PICKLE_PROTOCOL)
+    return by_value
+
+
+def replace_futures(value: Any, found: dict[str, Future]) -> Any:
+    """Return the value with each Future in nested containers replaced by its input, and note the futures found.
+
+    Containers without a Future are returned as they are, not copied.
+    """
+    kind = type(value)
+    if kind is Future:
+        found[value.key] = value
+        return InputRef(value.key)
+    if kind in PLAIN_TYPES or kind not in CONTAINERS:
+        return value
+    if kind is dict:
+        new = {name: replace_futures(item, found) for name, item in value.items()}
+        return new if any(new[name] is not item for name, item in value.items()) else value
+    items = [replace_futures(item, found) for item in value]
+    return kind(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
+
+
+def make_key(function: FunctionBody, arguments: bytes, *, pure: bool) -> str:
+    """Return the key of a call: the same for the same call if pure, else one of its own."""
+    if pure:
+        return f"{function.label}-{digest(function.id.encode(), arguments)}"
+    return f"{function.label}-{new_token()}"
+
+
+def _blame_argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> PackingError:
+    named = [*((f"argument {index}", arg) for index, arg in enumerate(args)), *kwargs.items()]
+    for name, value in named:
+        try:
+            dump(replace_futures(value, {}))
+        except Exception as reason:  # noqa: BLE001 - this is the search for it
+            return PackingError(f"{name} (a {type(value).__qualname__}) cannot be pickled: {_words(reason)}")
+    return PackingError(f"the arguments cannot be pickled together: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the text of a user's error is the user's code
+        return type(error).__name__
