@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -497,6 +498,32 @@ class Executor:
         """Have the cluster keep so many workers; returns at once."""
         self._ask(lambda request: ScaleCluster(request, workers))
 
+    def wait_for_workers(self, n_workers: int | None = None, timeout: float | None = None) -> None:
+        """Wait until so many workers are there; by default as many as the cluster is to have.
+
+        Tasks need not wait for this: they are queued until a worker is there.
+
+        Raises
+        ------
+        TimeoutError
+            They were not there in time; the text says how many were.
+        """
+        enough, seen = threading.Event(), [0]
+
+        def look(observation: Observation) -> None:
+            snapshot = observation.snapshot
+            seen[0] = len(snapshot.workers)
+            if seen[0] >= (snapshot.wanted if n_workers is None else n_workers) and seen[0]:
+                enough.set()
+
+        watching = self.watch(look, self.settings.watch_interval_s_min)
+        try:
+            if not enough.wait(timeout):
+                wanted = "all" if n_workers is None else n_workers
+                raise TimeoutError(f"{seen[0]} workers are there after {timeout} s, not {wanted}")
+        finally:
+            watching.close()
+
     def stop_cluster(self) -> None:
         """End the cluster, for everybody who uses it."""
         self._ask(StopCluster)
@@ -543,7 +570,7 @@ def _is_running(name: str) -> bool:
 
 def _session_name() -> str:
     notebook = os.environ.get("JPY_SESSION_NAME", "")  # set by the Jupyter server for a notebook's kernel
-    return notebook or (sys.argv[0] if sys.argv[0] else "python")
+    return notebook or sys.argv[0]
 
 
 def _options(workers: str | Iterable[str] | None, allow_other_workers: bool, **others: Any) -> TaskOptions:

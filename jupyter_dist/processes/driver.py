@@ -45,6 +45,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._sources = count(1)
         self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0  # when it fires: not every loop's handles tell
         self._is_stopped = False
 
     def accept(self, channel: Channel) -> Peer:
@@ -86,7 +87,8 @@ class Driver:
         if due is None:
             return
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._due_s <= due:
                 return
             self._timer.cancel()
+        self._due_s = due
         self._timer = self._loop.call_at(due, self.tick)

@@ -78,45 +78,41 @@ def _dispatch_restricted(state: State, now: float) -> None:
 
 
 def _dispatch_suspects(state: State, now: float) -> None:
-    for member in tuple(state.members.values()):
-        suspect = member.solo
-        if suspect is not None and suspect.state == QUEUED and not member.load and member.state == "running":
-            hand_out(state, suspect, member, now)
-        elif suspect is not None and not member.load:
-            member.solo = None
-            state.refresh(member)
-    reserved = {member.solo for member in state.members.values()}
-    for task in tuple(state.suspects):
-        if task not in reserved:
-            _reserve(state, task, now)
+    """Give each suspect a worker that is empty, or set the least busy one apart for it until it is."""
+    for task, apart in tuple(state.suspects.items()):
+        fitting = [member for member in state.members.values() if _may_be_alone_with(member, task)]
+        if not fitting:
+            continue
+        member = min(fitting, key=lambda candidate: candidate.load)
+        if not member.load:
+            state.set_apart(task, member)
+            hand_out(state, task, member, now)
+        elif apart is None:
+            state.set_apart(task, member)
+            _withdraw(state, member, len(member.processing))
 
 
-def _reserve(state: State, task: Task, now: float) -> None:
-    """Set the least busy worker that a suspect may run on apart for it, and take back what it has not begun."""
-    free = [m for m in state.members.values() if m.state == "running" and m.solo is None]
+def _may_be_alone_with(member: Member, task: Task) -> bool:
     names = task.options.workers
-    fitting = [member for member in free if not names or member.fits(names)]
-    if not fitting:
-        return
-    member = min(fitting, key=lambda candidate: candidate.load)
-    member.solo = task
-    state.refresh(member)
-    if member.load:
-        _withdraw(state, member, len(member.processing))
-    else:
-        hand_out(state, task, member, now)
+    is_free = member.state == "running" and (member.solo is None or member.solo is task)
+    return is_free and (not names or member.fits(names))
 
 
 def _take_back(state: State, now: float) -> None:
     """Ask busy workers for unstarted tasks that idle ones could run at once."""
     room = sum(member.slots - member.load for member in state.idle)
     for member in state.members.values():
-        spare = len(member.processing) - len(member.withdrawing) - member.slots
+        spare = unstarted(member)
         if room <= 0 or spare <= 0 or not _is_stuck(state, member, now):
             continue
         count = min(room, max(1, spare // 2))
         _withdraw(state, member, count)
         room -= count
+
+
+def unstarted(member: Member) -> int:
+    """Return how many attempts a worker surely has in hand that it was not asked to give back yet."""
+    return min(len(member.processing) - len(member.withdrawing), member.load - member.slots)
 
 
 def _is_stuck(state: State, member: Member, now: float) -> bool:
@@ -131,9 +127,7 @@ def retract_deadline(state: State) -> float | None:
     if state.queue or not state.idle or len(state.members) < 2:
         return None
     since = [
-        next(iter(member.processing.values())).since_s
-        for member in state.members.values()
-        if len(member.processing) - len(member.withdrawing) > member.slots
+        next(iter(member.processing.values())).since_s for member in state.members.values() if unstarted(member) > 0
     ]
     return min(since) + state.settings.retract_after_s if since else None
 

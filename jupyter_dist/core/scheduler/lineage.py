@@ -116,9 +116,10 @@ def _shown(error: ErrorInfo) -> ErrorInfo:
     )
 
 
-def release(state: State, tasks: Iterable[Task], now: float) -> None:
+def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = False) -> None:
     """Let go of those of these tasks that nobody needs, of their values, and of inputs only they needed.
 
+    What runs goes on to its end and keeps its slot until then; with ``force`` it is interrupted.
     A task that others were made from stays on record as their lineage; it is forgotten with the last of them.
     """
     stack = list(tasks)
@@ -128,7 +129,7 @@ def release(state: State, tasks: Iterable[Task], now: float) -> None:
             continue
         if task.state != RELEASED:
             was_active = task.state in ACTIVE
-            _let_go(state, task)
+            _let_go(state, task, force=force)
             state.move(task, RELEASED, now)
             if was_active:
                 stack.extend(task.dependencies)
@@ -137,7 +138,7 @@ def release(state: State, tasks: Iterable[Task], now: float) -> None:
             stack.extend(dependency for dependency in task.dependencies if not dependency.dependents)
 
 
-def _let_go(state: State, task: Task, *, force: bool = False) -> None:
+def _let_go(state: State, task: Task, *, force: bool) -> None:
     if task.state == PROCESSING and task.member is not None:
         member, attempt = task.member, task.attempt
         state.detach(task, zombie=True)
@@ -149,9 +150,3 @@ def _let_go(state: State, task: Task, *, force: bool = False) -> None:
         state.set_value(task, None, 0, task.type_name)
     elif task.state == ERRED:
         task.error = None
-
-
-def stop(state: State, task: Task) -> None:
-    """Interrupt the running attempt of a task that is about to be released."""
-    if task.state == PROCESSING and task.member is not None:
-        state.say(task.member.incarnation, StopAttempt(task.attempt, force=True))

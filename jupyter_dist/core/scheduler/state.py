@@ -11,7 +11,17 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict, deque
 
-from jupyter_dist.core.scheduler.arcs import ACTIVE, ARCS, FORGOTTEN, MEMORY, QUEUED, RELEASED, STATES, TaskState
+from jupyter_dist.core.scheduler.arcs import (
+    ACTIVE,
+    ARCS,
+    FORGOTTEN,
+    MEMORY,
+    PROCESSING,
+    QUEUED,
+    RELEASED,
+    STATES,
+    TaskState,
+)
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
@@ -93,7 +103,9 @@ class State:
 
         self.queue: list[QueueEntry] = []  # heap; an entry whose task is not queued any more is dead
         self.restricted: dict[TaskOptions, list[QueueEntry]] = {}  # the same, by which workers may run them
-        self.suspects: dict[Task, None] = {}  # queued tasks that may have killed a worker
+        self.suspects: dict[
+            Task, Member | None
+        ] = {}  # queued tasks that may have killed a worker, and who is set apart
         self.idle: OrderedDict[Member, None] = OrderedDict()  # workers with a free slot
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
 
@@ -175,14 +187,15 @@ class State:
         if to == QUEUED:
             self._enqueue(task)
         elif was == QUEUED:
-            self.suspects.pop(task, None)
+            if task in self.suspects:
+                self._leave_suspects(task, to)
             self._trim_queue()
         if to == FORGOTTEN:
             self._remove(task)
 
     def _enqueue(self, task: Task) -> None:
         if task.certificates:
-            self.suspects[task] = None
+            self.suspects[task] = None  # nobody is set apart for it yet
             return
         self._last_serial += 1
         entry = (-task.options.priority, task.order, self._last_serial, task)
@@ -190,6 +203,22 @@ class State:
             heapq.heappush(self.restricted.setdefault(task.options, []), entry)
         else:
             heapq.heappush(self.queue, entry)
+
+    def _leave_suspects(self, task: Task, to: TaskState) -> None:
+        if to != PROCESSING:
+            self.set_apart(task, None)
+        del self.suspects[task]
+
+    def set_apart(self, task: Task, member: Member | None) -> None:
+        """Keep a worker for one queued suspect, instead of the one kept before."""
+        before = self.suspects[task]
+        if before is not None and before is not member:
+            before.solo = None
+            self.refresh(before)
+        self.suspects[task] = member
+        if member is not None:
+            member.solo = task
+            self.refresh(member)
 
     def _trim_queue(self) -> None:
         """Rebuild the queue when most of it is dead: a million cancelled tasks must not be kept by it."""
@@ -310,6 +339,9 @@ class State:
         del self.members[member.incarnation]
         if self.member_at.get(member.address) is member:
             del self.member_at[member.address]
+        for task, apart in self.suspects.items():
+            if apart is member:
+                self.suspects[task] = None
         self.idle.pop(member, None)
         self.open.pop(member, None)
         self.version += 1
@@ -317,7 +349,7 @@ class State:
     def assign(self, task: Task, member: Member, now: float) -> int:
         """Give a queued task to a worker and return the number of the attempt."""
         attempt = self.next_attempt()
-        self.move(task, "processing", now)
+        self.move(task, PROCESSING, now)
         task.attempt = attempt
         task.attempts += 1
         task.member = member
@@ -348,7 +380,7 @@ class State:
         if attempt not in member.zombies:
             return False
         member.zombies.discard(attempt)
-        if member.solo is not None and not member.load:
+        if member.solo is not None and not member.load and member.solo not in self.suspects:
             member.solo = None
         self.refresh(member)
         return True

@@ -105,11 +105,9 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
     wishes = tuple(session.wants[task] for task in given_up)
     for task in given_up:
         state.unwant(session, task)
-        if message.force and not task.is_needed:
-            lineage.stop(state, task)
         state.record_task("cancelled", now, task)
     state.say(session.incarnation, KeyCancelled(wishes, "cancelled by its user"))
-    lineage.release(state, given_up, now)
+    lineage.release(state, given_up, now, force=message.force)
 
 
 def on_missing_value(state: State, session: Session, message: MissingValue, now: float) -> None:

@@ -1,0 +1,66 @@
+"""One attempt on a worker, and the table of what may become of it.
+
+A step that is not in `ARCS` raises `TransitionError` and changes nothing.
+
+* fetching: some inputs are still elsewhere. * ready: in the hand, a slot may begin it at any moment. * running: in a
+slot. * done: gone from every table; whatever comes about it later is not heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from jupyter_dist.core.worker.effects import InputValue
+from jupyter_dist.errors import TransitionError
+from jupyter_dist.messages import AssignedTask, FunctionBody
+
+AttemptState = Literal["fetching", "ready", "running", "done"]
+Step = Literal["inputs-here", "given-back", "began", "ended", "abandoned"]
+
+FETCHING: Final = "fetching"
+READY: Final = "ready"
+RUNNING: Final = "running"
+DONE: Final = "done"
+
+ARCS: Mapping[tuple[AttemptState, Step], AttemptState] = {
+    (FETCHING, "inputs-here"): READY,
+    (FETCHING, "given-back"): DONE,  # withdrawn, stopped, or an input cannot be had
+    (FETCHING, "abandoned"): DONE,  # the scheduler is gone
+    (READY, "began"): RUNNING,
+    (READY, "given-back"): DONE,  # withdrawn or stopped before a slot took it
+    (READY, "abandoned"): DONE,
+    (RUNNING, "ended"): DONE,
+    (RUNNING, "abandoned"): DONE,  # its slot is busy until it ends, and nobody listens
+}
+
+
+class Attempt:
+    """What a worker knows of one attempt."""
+
+    __slots__ = ("deadline", "function", "inputs", "missing", "state", "stopped", "task", "timed_out")
+
+    def __init__(self, task: AssignedTask, function: FunctionBody) -> None:
+        self.task = task
+        self.function = function  # held here: the table of functions may forget it meanwhile
+        self.state: AttemptState = FETCHING
+        self.inputs: dict[str, InputValue] = {}
+        self.missing: set[str] = set()  # inputs that are still being fetched
+        self.deadline = 0.0  # 0: may run for ever, or does not run yet
+        self.stopped = False  # nobody wants its result
+        self.timed_out = False
+
+    def step(self, step: Step) -> None:
+        """Move along an arc of the table.
+
+        Raises
+        ------
+        TransitionError
+            The table has no such arc. The attempt is as it was.
+        """
+        try:
+            self.state = ARCS[self.state, step]
+        except KeyError:
+            raise TransitionError(
+                f"attempt {self.task.attempt} of {self.task.key!r}: {step} while {self.state}"
+            ) from None

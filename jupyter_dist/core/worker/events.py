@@ -1,0 +1,65 @@
+"""What happens to a worker, beside what the scheduler says: its slots and its fetches.
+
+The slots report in the order in which things happened, `Began` before `Ended` for each attempt. A value inside an event
+is a user's object: events are never compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.worker.effects import Opaque
+from jupyter_dist.messages import TaskErred, TaskFinished, TaskOutput, ToWorker
+
+
+class Began(msgspec.Struct, frozen=True):
+    """A slot took the attempt out of the hand."""
+
+    attempt: int
+
+
+class Ended(Opaque, frozen=True, eq=False):
+    """A slot is through with the attempt.
+
+    ``reply`` is what the scheduler shall hear. When the result is too large to ride in it, ``value`` is the live
+    object. ``output`` is what was printed and not yet forwarded.
+    """
+
+    reply: TaskFinished | TaskErred
+    value: object = None
+    output: tuple[TaskOutput, ...] = ()
+
+
+class TakenBack(msgspec.Struct, frozen=True):
+    """The answer to `TakeBack`: those of its attempts that were still in the hand, and its ``already``."""
+
+    taken: tuple[int, ...]
+    answer: bool
+
+
+class Arrived(Opaque, frozen=True, eq=False):
+    """A fetched input is here, as the buffers it travelled in."""
+
+    request: int
+    key: str
+    buffers: Sequence[bytes | bytearray | memoryview]
+
+
+class FetchFailed(msgspec.Struct, frozen=True):
+    """A holder could not be reached, did not have the input, or broke off."""
+
+    request: int
+    key: str
+    reason: str
+
+
+class Printed(msgspec.Struct, frozen=True):
+    """What running attempts printed since the last such event."""
+
+    output: tuple[TaskOutput, ...]
+
+
+WorkerEvent = ToWorker | Began | Ended | Printed | TakenBack | Arrived | FetchFailed | Disconnected

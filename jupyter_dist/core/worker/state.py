@@ -1,0 +1,192 @@
+"""The worker's tables, and the only place that changes them.
+
+Rules: an attempt changes state through `Attempt.step`, and enters and leaves the table here. A value is held under its
+task's key until the scheduler frees it; the newest value of a key replaces an older one. A fetched input is kept only
+while an attempt needs it, and is nobody's replica. No rule about *when* is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jupyter_dist.core.worker.attempt import Attempt, Step
+from jupyter_dist.core.worker.effects import Effects, Fetched, Live
+from jupyter_dist.messages import AssignedTask, FunctionBody
+from jupyter_dist.settings import Settings
+
+
+class KeyFetch:
+    """One input that is being fetched, for every attempt that waits for it.
+
+    ``holder`` is who is asked now; empty while the fetch waits for its turn.
+    """
+
+    __slots__ = ("deadline", "holder", "key", "nbytes", "request", "tried", "untried", "waiting")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.nbytes = 0
+        self.waiting: dict[int, None] = {}  # attempts, oldest first
+        self.untried: list[str] = []
+        self.tried: list[str] = []
+        self.holder = ""
+        self.request = 0
+        self.deadline = 0.0
+
+
+class Kept:
+    """A fetched input, and the attempts that still need it."""
+
+    __slots__ = ("users", "value")
+
+    def __init__(self, value: Fetched, users: Iterable[int]) -> None:
+        self.value = value
+        self.users = set(users)
+
+
+class State:
+    """All a worker knows."""
+
+    def __init__(self, settings: Settings, slots: int) -> None:
+        self.settings = settings
+        self.slots = slots
+        self.effects = Effects()
+        self.attempts: dict[int, Attempt] = {}
+        self.timed: dict[int, Attempt] = {}  # running attempts with a deadline
+        self.functions: dict[str, FunctionBody] = {}
+        self.held: dict[str, Live] = {}
+        self.held_bytes = 0
+        self.kept: dict[str, Kept] = {}
+        self.queued: dict[str, KeyFetch] = {}  # fetches that wait for their turn, oldest first
+        self.flying: dict[str, KeyFetch] = {}  # fetches under way
+        self._last_request = 0
+
+    def take_effects(self) -> Effects:
+        """Return what was collected, and begin anew."""
+        effects, self.effects = self.effects, Effects()
+        return effects
+
+    def next_request(self) -> int:
+        """Return the number of a new fetch."""
+        self._last_request += 1
+        return self._last_request
+
+    # -- attempts ----------------------------------------------------------------------------------------------------
+
+    def add_attempt(self, task: AssignedTask, function: FunctionBody) -> Attempt:
+        """Enter a new attempt, fetching, with nothing missing yet."""
+        attempt = self.attempts[task.attempt] = Attempt(task, function)
+        return attempt
+
+    def end_attempt(self, attempt: Attempt, step: Step) -> None:
+        """Take the step that ends an attempt, and drop it from every table."""
+        attempt.step(step)
+        number = attempt.task.attempt
+        del self.attempts[number]
+        if attempt.deadline:
+            self.timed.pop(number, None)
+        if attempt.task.inputs:
+            self._leave_inputs(attempt, number)
+
+    def time_attempt(self, attempt: Attempt, deadline: float) -> None:
+        """Note when a running attempt is to be interrupted."""
+        attempt.deadline = deadline
+        self.timed[attempt.task.attempt] = attempt
+
+    def expire_attempt(self, attempt: Attempt) -> None:
+        """Note that a running attempt's time is over."""
+        attempt.timed_out = True
+        self.timed.pop(attempt.task.attempt, None)
+
+    def _leave_inputs(self, attempt: Attempt, number: int) -> None:
+        for key in attempt.missing:
+            fetch = self.flying.get(key) or self.queued[key]
+            fetch.waiting.pop(number, None)
+            if not fetch.waiting:
+                self.drop_fetch(fetch)
+        for key, value in attempt.inputs.items():
+            kept = self.kept.get(key)
+            if kept is not None and kept.value is value:
+                kept.users.discard(number)
+                if not kept.users:
+                    del self.kept[key]
+        attempt.missing.clear()
+        attempt.inputs = {}
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def hold(self, key: str, value: Live) -> None:
+        """Keep a result until it is freed."""
+        self.free(key)
+        self.held[key] = value
+        self.held_bytes += value.nbytes
+
+    def free(self, key: str) -> None:
+        """Drop the result held for a key, if there is one."""
+        live = self.held.pop(key, None)
+        if live is not None:
+            self.held_bytes -= live.nbytes
+            self.effects.discarded.append(live)
+
+    def free_made_by(self, attempt: int) -> None:
+        """Drop what an attempt left behind, unless a later one made the result anew."""
+        for key in [key for key, live in self.held.items() if live.attempt == attempt]:
+            self.free(key)
+
+    # -- fetches -----------------------------------------------------------------------------------------------------
+
+    def find_fetch(self, key: str) -> KeyFetch:
+        """Return the fetch of a key, a new queued one if there is none."""
+        fetch = self.flying.get(key) or self.queued.get(key)
+        if fetch is None:
+            fetch = self.queued[key] = KeyFetch(key)
+        return fetch
+
+    def await_fetch(self, fetch: KeyFetch, attempt: Attempt) -> None:
+        """Let an attempt wait for a fetch."""
+        fetch.waiting[attempt.task.attempt] = None
+        attempt.missing.add(fetch.key)
+
+    def launch_fetch(self, fetch: KeyFetch, holder: str, deadline: float) -> None:
+        """Note that a queued fetch asks a holder now."""
+        fetch.holder = holder
+        fetch.tried.append(holder)
+        fetch.untried.remove(holder)
+        fetch.request = self.next_request()
+        fetch.deadline = deadline
+        del self.queued[fetch.key]
+        self.flying[fetch.key] = fetch
+
+    def queue_again(self, fetch: KeyFetch) -> None:
+        """Note that the holder failed: the fetch waits for its turn with the next one."""
+        del self.flying[fetch.key]
+        fetch.holder = ""
+        fetch.request = 0
+        self.queued[fetch.key] = fetch
+
+    def drop_fetch(self, fetch: KeyFetch) -> None:
+        """Forget a fetch, under way or not."""
+        self.queued.pop(fetch.key, None)
+        if self.flying.pop(fetch.key, None) is not None:
+            self.effects.abandoned.append(fetch.request)
+
+    def keep(self, fetch: KeyFetch, value: Fetched) -> list[Attempt]:
+        """Give a fetched input to every attempt that waits for it, and return those."""
+        del self.flying[fetch.key]
+        attempts = [self.attempts[number] for number in fetch.waiting]
+        self.kept[fetch.key] = Kept(value, fetch.waiting)
+        for attempt in attempts:
+            attempt.missing.discard(fetch.key)
+            attempt.inputs[fetch.key] = value
+        return attempts
+
+    def share(self, key: str, attempt: Attempt) -> bool:
+        """Give an attempt an input that is here already; return whether it is."""
+        if key in self.held:
+            attempt.inputs[key] = self.held[key]
+        elif key in self.kept:
+            attempt.inputs[key] = self.kept[key].value
+            self.kept[key].users.add(attempt.task.attempt)
+        else:
+            return False
+        return True
