@@ -59,12 +59,12 @@ def wait(fs: Iterable[Future], timeout: float | None = None, return_when: str = 
 def _wait(pending: list[Future], countdown: Countdown, timeout: float | None) -> None:
     try:
         for future in pending:
-            if not future.executor.session.watch(future._wish, countdown):  # noqa: SLF001 - one floor
-                countdown.notify(future._wish)  # noqa: SLF001 - one floor
+            if not future.executor.session.watch(future.wish, countdown):
+                countdown.notify(future.wish)
         countdown.wait(timeout)
     finally:
         for future in pending:
-            future.executor.session.unwatch([future._wish], countdown)  # noqa: SLF001 - one floor
+            future.executor.session.unwatch([future.wish], countdown)
 
 
 def as_completed(fs: Iterable[Future], timeout: float | None = None, *, with_results: bool = False) -> Iterator[Any]:
@@ -99,7 +99,7 @@ class _Arrivals:
         self._queue: queue.SimpleQueue[Wish] = queue.SimpleQueue()
         self._by_wish: dict[Wish, list[Future]] = {}
         for future in futures:
-            self._by_wish.setdefault(future._wish, []).append(future)  # noqa: SLF001 - one floor
+            self._by_wish.setdefault(future.wish, []).append(future)
         self._ready: list[Future] = []
         for wish, shared in self._by_wish.items():
             if not shared[0].executor.session.watch(wish, self):

@@ -1,34 +1,30 @@
 """The Executor: what users hold of a cluster.
 
-Thread-safe; every blocking call can be interrupted. It decides little: calls are packed by `packing`, wished for and
-heard of in `session`, turned into values by `loading`. An executor that started its cluster ends it.
+Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls`, wished for
+and heard of in `session`, waited for and turned into values by `results`. An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 import threading
 import types
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from jupyter_dist.client import containers
+from jupyter_dist.client.calls import check_callable, check_count, check_key, make_options, pack_call
+from jupyter_dist.client.connecting import DEFAULT_NAME, Address, Newest, find, is_running, session_kind, session_name
 from jupyter_dist.client.feed import Feed, Watching
 from jupyter_dist.client.future import Future
-from jupyter_dist.client.loading import fetch, fetch_all, unpack
 from jupyter_dist.client.loop import loop_thread
-from jupyter_dist.client.packing import make_key, pack_arguments, pack_function
+from jupyter_dist.client.packing import pack_function
 from jupyter_dist.client.reading import Readers
+from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
-from jupyter_dist.client.waiting import Countdown, unsettled
-from jupyter_dist.core.futures import UNLOADED, Wish
-from jupyter_dist.errors import ClusterError, NoClusterError, PackingError, UsageError
+from jupyter_dist.client.waiting import unsettled
+from jupyter_dist.errors import ClusterError, UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.cluster import LocalCluster
-from jupyter_dist.launch.connection_file import ClusterInfo, find_cluster
 from jupyter_dist.messages import (
     Cancel,
     ClusterSnapshot,
@@ -45,28 +41,6 @@ from jupyter_dist.protocol.payload import pack_inline
 from jupyter_dist.settings import Settings, load_settings
 
 LAZY_MAX = 1000  # futures a lazy `map` keeps ahead of its reader
-
-_executors: weakref.WeakSet[Executor] = weakref.WeakSet()
-_latest: list[weakref.ref[Executor]] = []  # the newest last
-
-
-def default_executor() -> Executor:
-    """Return the executor made last that is not closed.
-
-    Raises
-    ------
-    NoClusterError
-        There is none; the text says how to make one.
-    """
-    while _latest:
-        executor = _latest[-1]()
-        if executor is not None and not executor.is_closed:
-            return executor
-        _latest.pop()
-    raise NoClusterError(
-        "there is no Executor yet: `Executor()` connects to the running cluster or starts one; in a notebook "
-        "`%distributed start` does"
-    )
 
 
 class Executor:
@@ -98,7 +72,7 @@ class Executor:
 
     def __init__(
         self,
-        address: str | ClusterInfo | LocalCluster | None = None,
+        address: Address | None = None,
         n_workers: int | None = None,
         threads_per_worker: int = 1,
         *,
@@ -108,24 +82,24 @@ class Executor:
     ) -> None:
         self.settings = settings or load_settings()
         self._own_cluster: LocalCluster | None = None
-        is_new = address is None and (n_workers is not None or not _is_running("default"))
+        is_new = address is None and (n_workers is not None or not is_running(DEFAULT_NAME))
         if is_new:
             self._own_cluster = LocalCluster(
                 n_workers, threads_per_worker, memory_limit=memory_limit, settings=settings
             )
         elif n_workers is not None:
             raise UsageError("give either the address of a running cluster or n_workers for a new one, not both")
-        self.info = _find(self._own_cluster or address)
+        self.info = find(self._own_cluster or address)
         self._loop = loop_thread()
-        self.session_name = name or _session_name()
+        self.session_name = name or session_name()
         self.session: Session = self._open()
         self._readers = Readers(self.info, self.settings)
+        self.results = Results(self.session, self._readers, self._loop)
         self._feed = Feed(self.session)
-        _executors.add(self)
-        _latest.append(weakref.ref(self))
+        _newest.add(self)
 
     def _open(self) -> Session:
-        kind = "kernel" if "ipykernel" in sys.modules else "script"
+        kind = session_kind()
         linger_s = self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
         opening = open_session(self.info, self.settings, kind=kind, name=self.session_name, linger_s=linger_s)
         try:
@@ -214,9 +188,9 @@ class Executor:
         ClusterClosedError
             The executor is closed.
         """
-        _check_callable(func)
-        _check_count("retries", retries)
-        options = _options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
+        check_callable(func)
+        check_count("retries", retries)
+        options = make_options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
         return self._submit_one(pack_function(func), args, kwargs, key, options)
 
     def submit_task(
@@ -241,8 +215,8 @@ class Executor:
         limits the run, and ``on_output(stream, text)`` is called from the I/O thread with what the task prints, as it
         prints it; it must not block.
         """
-        _check_callable(func)
-        options = _options(
+        check_callable(func)
+        options = make_options(
             workers,
             False,
             retries=retries,
@@ -263,31 +237,12 @@ class Executor:
         options: TaskOptions,
         on_output: Callable[[str, str], object] | None = None,
     ) -> Future:
-        call, _kept = self._pack(function, args, kwargs, key, pure=options.pure)
+        call = pack_call(self, function, args, kwargs, key=key, pure=options.pure, settings=self.settings)
         with self.session.lock:  # nothing is heard of the task before its listener is in place
-            wish = self.session.submit(function, options, [call])[0]
+            wish = self.session.submit(function, options, [call.spec])[0]
             if on_output is not None:
                 wish.on_output = on_output
         return Future(self, wish)
-
-    def _pack(
-        self, function: FunctionBody, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: str | None, *, pure: bool
-    ) -> tuple[tuple[str, bytes, tuple[str, ...]], dict[str, Future]]:
-        """Return a call as the session sends it, and the futures it needs, to be kept until it is sent."""
-        arguments, futures = pack_arguments(args, kwargs)
-        if len(arguments) > self.settings.argument_bytes_max:
-            raise PackingError(
-                f"the arguments of {function.label} are {len(arguments):,} bytes packed, more than the "
-                f"{self.settings.argument_bytes_max:,} a call may carry: send the large ones once with "
-                "`[data] = executor.scatter([data])` and pass that future instead"
-            )
-        for future in futures.values():
-            if future.executor is not self:
-                raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
-            if future.cancelled():
-                future.result()
-        key = make_key(function, arguments, pure=pure) if key is None else _checked_key(key)
-        return (key, arguments, tuple(futures)), futures
 
     def map(
         self,
@@ -310,17 +265,18 @@ class Executor:
         PackingError, TypeError, UsageError, ClusterClosedError
             As `submit`.
         """
-        _check_callable(func)
-        _check_count("retries", retries)
+        check_callable(func)
+        check_count("retries", retries)
         if not iterables:
             raise UsageError("map needs at least one iterable beside the function")
         function = pack_function(func)
-        options = _options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
+        options = make_options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
         if all(isinstance(iterable, Iterator) for iterable in iterables):
             return self._map_lazily(function, iterables, kwargs, options)
         rows = zip(*iterables, strict=False)
-        packed = [self._pack(function, row, kwargs, None, pure=pure) for row in rows]
-        wishes = self.session.submit(function, options, [call for call, _ in packed])
+        settings = self.settings
+        calls = [pack_call(self, function, row, kwargs, key=None, pure=pure, settings=settings) for row in rows]
+        wishes = self.session.submit(function, options, [call.spec for call in calls])
         return [Future(self, wish) for wish in wishes]
 
     def _map_lazily(
@@ -346,7 +302,7 @@ class Executor:
             A piece cannot be pickled, or is larger than ``argument_bytes_max``.
         """
         if type(data) is dict:
-            return {name: self._scatter_one(item, _checked_key(name)) for name, item in data.items()}
+            return {name: self._scatter_one(item, check_key(name)) for name, item in data.items()}
         if type(data) in (list, tuple, set, frozenset):
             return type(data)(self._scatter_one(item) for item in data)
         if isinstance(data, Iterator):
@@ -382,58 +338,7 @@ class Executor:
             ``errors`` is neither.
         """
         __tracebackhide__ = True
-        if errors not in ("raise", "skip"):
-            raise UsageError(f"errors={errors!r}: choose 'raise' or 'skip'")
-        if isinstance(futures, Iterator):
-            return (self.gather(item, errors) for item in futures)
-        found = containers.futures_in(futures)
-        wishes = [future._wish for future in found]  # noqa: SLF001 - one floor: the executor made it
-        self._wait_for(wishes, stop_on_error=errors == "raise")
-        if errors == "raise":
-            for future, wish in zip(found, wishes, strict=True):
-                if wish.is_settled and wish.status != "finished":
-                    future.result()
-        self._load_all([wish for wish in wishes if wish.status in ("finished", "lost")])
-        return containers.replace(futures, skip_failed=errors == "skip")
-
-    def _wait_for(self, wishes: list[Wish], *, stop_on_error: bool, timeout: float | None = None) -> bool:
-        waiting = unsettled(dict.fromkeys(wishes))
-        if stop_on_error and any(wish.is_settled and wish.status != "finished" for wish in wishes):
-            return True
-        countdown = Countdown(len(waiting), stop_on_error=stop_on_error)
-        with self.session.lock:
-            settled = [wish for wish in waiting if not self.session.watch(wish, countdown)]
-        for wish in settled:
-            countdown.notify(wish)
-        try:
-            return countdown.wait(timeout)
-        finally:
-            if countdown.remaining > 0:
-                self.session.unwatch(waiting, countdown)
-
-    def _load_all(self, wishes: list[Wish]) -> None:
-        """Make the values of wishes readable at once, fetching from all holders at the same time."""
-        remote = [wish for wish in wishes if wish.loaded is UNLOADED and wish.value is None]
-        if remote:
-            found = self._loop.run(fetch_all(self.session, self._readers, remote))
-            for wish, buffers in found.items():
-                unpack(wish, buffers)
-
-    def load(self, wish: Wish, timeout: float | None = None) -> Any:
-        """Return the value of a settled wish."""
-        value = wish.value
-        if value is not None:
-            return unpack(wish, [value])
-        if wish.loaded is not UNLOADED:
-            return wish.loaded
-        return unpack(wish, self._loop.run(fetch(self.session, self._readers, wish), timeout))
-
-    async def load_async(self, wish: Wish) -> Any:
-        """Return it without blocking the running loop."""
-        if wish.value is not None:
-            return unpack(wish, [wish.value])
-        fetching = asyncio.run_coroutine_threadsafe(fetch(self.session, self._readers, wish), self._loop.loop)
-        return unpack(wish, await asyncio.wrap_future(fetching))
+        return self.results.gather(futures, errors)
 
     # -- giving up ---------------------------------------------------------------------------------------------------
 
@@ -443,7 +348,7 @@ class Executor:
         Without ``force`` a task that runs goes on to its end; its result is dropped.
         """
         found = containers.futures_in(futures)
-        pending = [f._wish for f in found if not f.done()]  # noqa: SLF001 - one floor: the executor made it
+        pending = [future.wish for future in found if not future.done()]
         if pending:
             self.session.say(Cancel(tuple(wish.key for wish in pending), force))
             self.session.settle_cancelled(pending, "cancelled by its user")
@@ -472,7 +377,7 @@ class Executor:
             with self.session.lock:
                 pending = unsettled(self.session.table.by_key.values())
             if wait and pending and not cancel_futures:
-                self._wait_for(pending, stop_on_error=False)
+                self.results.wait(pending, stop_on_error=False)
             self._loop.run(self._close())
         if self._own_cluster is not None:
             self._own_cluster.close()
@@ -550,49 +455,15 @@ class Executor:
         return self._loop.run(self.session.ask(make)).snapshot
 
 
-def _find(address: str | ClusterInfo | LocalCluster | None) -> ClusterInfo:
-    if isinstance(address, ClusterInfo):
-        return address
-    if isinstance(address, LocalCluster):
-        return address.info
-    if address is None or isinstance(address, str):
-        return find_cluster(address or "default")
-    raise TypeError(f"an Executor connects to the name of a cluster or to a LocalCluster, not to {address!r}")
+_newest: Newest[Executor] = Newest()
 
 
-def _is_running(name: str) -> bool:
-    try:
-        find_cluster(name)
-    except NoClusterError:
-        return False
-    return True
+def default_executor() -> Executor:
+    """Return the executor made last that is not closed.
 
-
-def _session_name() -> str:
-    notebook = os.environ.get("JPY_SESSION_NAME", "")  # set by the Jupyter server for a notebook's kernel
-    return notebook or sys.argv[0]
-
-
-def _options(workers: str | Iterable[str] | None, allow_other_workers: bool, **others: Any) -> TaskOptions:
-    names = () if workers is None else (workers,) if isinstance(workers, str) else tuple(sorted(workers))
-    if type(allow_other_workers) is not bool:
-        raise TypeError(f"allow_other_workers is True or False, not {allow_other_workers!r}")
-    if allow_other_workers and not names:
-        raise UsageError("allow_other_workers says what may happen beside `workers`: give these as well")
-    return TaskOptions(workers=names, loose=allow_other_workers, **others)
-
-
-def _check_callable(function: object) -> None:
-    if not callable(function):
-        raise TypeError(f"submit and map call a function; a {type(function).__name__} cannot be called")
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UsageError(f"{name}={value!r}: give a whole number from 0")
-
-
-def _checked_key(key: object) -> str:
-    if not isinstance(key, str) or not key:
-        raise TypeError(f"a key is a text that is not empty, not {key!r}")
-    return key
+    Raises
+    ------
+    NoClusterError
+        There is none; the text says how to make one.
+    """
+    return _newest.find()

@@ -20,16 +20,24 @@ from jupyter_dist.errors import FutureCancelledError, UsageError
 from jupyter_dist.protocol.exceptions import load_exception
 
 
+class Loader(Protocol):
+    """How a Future's value is had."""
+
+    def load(self, wish: Wish, timeout: float | None = None) -> Any:
+        """Return the value of a settled wish, fetched if need be."""
+
+    async def load_async(self, wish: Wish) -> Any:
+        """Return it without blocking the running loop."""
+
+
 class Owner(Protocol):
     """What a Future needs of its executor."""
 
     session: Session
 
-    def load(self, wish: Wish, timeout: float | None) -> Any:
-        """Return the value of a finished wish, fetched if need be."""
-
-    async def load_async(self, wish: Wish) -> Any:
-        """Return it without blocking the running loop."""
+    @property
+    def results(self) -> Loader:
+        """How its value is had."""
 
     def cancel(self, futures: Any, force: bool = False) -> None:
         """Give futures up."""
@@ -44,58 +52,60 @@ class Future:
         The name of the task in the cluster.
     executor : Executor
         Where it was submitted.
+    wish : jupyter_dist.core.futures.Wish
+        What is known of it here, shared by all Futures on the key.
     """
 
-    __slots__ = ("__weakref__", "_wish", "executor")
+    __slots__ = ("__weakref__", "executor", "wish")
 
     def __init__(self, executor: Owner, wish: Wish) -> None:
         self.executor = executor
-        self._wish = wish
+        self.wish = wish
 
     def __del__(self) -> None:
-        wish = getattr(self, "_wish", None)
+        wish = getattr(self, "wish", None)
         if wish is not None:
             self.executor.session.drop(wish)
 
     @property
     def key(self) -> str:
         """The name of the task in the cluster."""
-        return self._wish.key
+        return self.wish.key
 
     @property
     def status(self) -> FutureStatus:
         """One of pending, finished, error, cancelled, lost; lost is passing: the value is being made again."""
-        return self._wish.status
+        return self.wish.status
 
     @property
     def type(self) -> str:
         """The name of the result's type; empty while there is none."""
-        return self._wish.type_name
+        return self.wish.type_name
 
     @property
     def nbytes(self) -> int:
         """The size of the packed result in bytes; 0 while there is none."""
-        return self._wish.nbytes
+        return self.wish.nbytes
 
     @property
     def output(self) -> str:
         """What the task printed; of a long output the end."""
-        wish = self._wish
+        wish = self.wish
         with self.executor.session.lock:
             text = "".join(part for _, part in wish.output or ())
         return f"… {wish.output_cut:,} characters before this were dropped\n{text}" if wish.output_cut else text
 
     def done(self) -> bool:
         """Whether it is finished, erred or cancelled."""
-        return self._wish.is_settled
+        return self.wish.is_settled
 
     def running(self) -> bool:
         """Whether it is not done. A client is not told when a task begins; see the panel for that."""
-        return not self._wish.is_settled
+        return not self.wish.is_settled
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
-        return self._wish.status == "cancelled"
+        return self.wish.status == "cancelled"
 
     def cancel(self, force: bool = False) -> bool:
         """Give the task up; with ``force`` stop it when it runs. Return whether it is cancelled now."""
@@ -125,16 +135,18 @@ class Future:
         deadline = None if timeout is None else time.monotonic() + timeout
         self._wait(timeout)
         self._raise_if_failed()
-        if self._wish.loaded is not UNLOADED:
-            return self._wish.loaded
-        return self.executor.load(self._wish, None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if self.wish.loaded is not UNLOADED:
+            return self.wish.loaded
+        return self.executor.results.load(
+            self.wish, None if deadline is None else max(0.0, deadline - time.monotonic())
+        )
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the task raised, or None when it finished. Raises as `result` for time and cancellation."""
         self._wait(timeout)
         if self.cancelled():
             raise self._cancelled_error()
-        return load_exception(self._wish.error) if self._wish.error else None
+        return load_exception(self.wish.error) if self.wish.error else None
 
     def traceback(self, timeout: float | None = None) -> TracebackType | None:
         """Return the traceback of what the task raised, in the frames of its own code; None when it finished."""
@@ -144,12 +156,12 @@ class Future:
     def add_done_callback(self, function: Callable[[Future], object]) -> None:
         """Call a function with this future once it is done, at once if it is; in a thread for callbacks."""
         watcher = _Callback(self, function)
-        if not self.executor.session.watch(self._wish, watcher):
+        if not self.executor.session.watch(self.wish, watcher):
             run_later(lambda: function(self))
 
     def _wait(self, timeout: float | None) -> None:
         __tracebackhide__ = True
-        wish, session = self._wish, self.executor.session
+        wish, session = self.wish, self.executor.session
         if wish.is_settled:
             return
         countdown = Countdown(1)
@@ -163,13 +175,13 @@ class Future:
 
     def _raise_if_failed(self) -> None:
         __tracebackhide__ = True
-        if self._wish.status == "cancelled":
+        if self.wish.status == "cancelled":
             raise self._cancelled_error()
-        if self._wish.error is not None:
-            raise load_exception(self._wish.error)
+        if self.wish.error is not None:
+            raise load_exception(self.wish.error)
 
     def _cancelled_error(self) -> FutureCancelledError:
-        return FutureCancelledError(f"{self.key} was cancelled: {self._wish.reason}")
+        return FutureCancelledError(f"{self.key} was cancelled: {self.wish.reason}")
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._result_async().__await__()
@@ -178,13 +190,13 @@ class Future:
         __tracebackhide__ = True
         watcher = AsyncWatcher(asyncio.get_running_loop())
         session = self.executor.session
-        while session.watch(self._wish, watcher):
+        while session.watch(self.wish, watcher):
             await watcher.changed.wait()
             watcher.changed.clear()
         self._raise_if_failed()
-        if self._wish.loaded is not UNLOADED:
-            return self._wish.loaded
-        return await self.executor.load_async(self._wish)
+        if self.wish.loaded is not UNLOADED:
+            return self.wish.loaded
+        return await self.executor.results.load_async(self.wish)
 
     def __reduce__(self) -> tuple[object, ...]:
         raise UsageError(
