@@ -1,0 +1,349 @@
+"""The nanny's process: one supervisor, and the hands that do what it says.
+
+It is the parent of everything the cluster runs on its host, so it must be the process that never breaks: it loads no
+user's code, unpickles nothing, listens nowhere, and takes part in no task. What shall live is decided in
+`jupyter_dist.core.supervisor`; here are the fork server's children, the pulse, the certificates, and the line to the
+scheduler and to the launcher.
+
+Effects are performed in order and without waiting, so a certificate is sent before the successor exists. What a dead
+worker leaves on the disk is removed beside that, because it may be much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from jupyter_dist.core.supervisor import (
+    SCHEDULER,
+    Begin,
+    Bury,
+    Effect,
+    Event,
+    Exited,
+    Fail,
+    KillProcess,
+    OverMemory,
+    Ready,
+    Report,
+    Say,
+    StartProcess,
+    Stop,
+    Supervisor,
+)
+from jupyter_dist.messages import (
+    Message,
+    ProcessPulse,
+    Pulse,
+    RegisterNanny,
+    ReplaceWorkers,
+    SetWorkers,
+    StopHost,
+    WorkerDied,
+)
+from jupyter_dist.processes.certificate import Death, certify, describe_bytes
+from jupyter_dist.processes.config import NannyConfig, SchedulerConfig, WorkerConfig
+from jupyter_dist.processes.folder import NANNY, HostFolder, read_tail, trim_log
+from jupyter_dist.processes.launcher_line import LauncherLine, Progress, read_config
+from jupyter_dist.processes.nursery import PRELOAD, Child, Nursery, Pipes, open_nursery, take_pipes
+from jupyter_dist.processes.page import read_page
+from jupyter_dist.processes.remains import Remains
+from jupyter_dist.processes.scheduler_line import SchedulerLine
+from jupyter_dist.processes.vitals import read_oom_kills, session_members
+
+LOG = logging.getLogger("jupyter_dist.nanny")
+READY_POLL_S = 0.003
+FAILED_LINES = 40
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """What the children run, as ``module:function``, and what the fork server loads for them. Tests have their own."""
+
+    scheduler: str = "jupyter_dist.processes.scheduler:main"
+    worker: str = "jupyter_dist.processes.worker:main"
+    preload: tuple[str, ...] = PRELOAD
+
+
+def main(entries: Entries = Entries(), pipes: Pipes | None = None, folder: str = "") -> None:  # noqa: B008  # frozen
+    """Run a nanny. Its launcher may have taken the pipes and opened the nursery in a folder already, to win time."""
+    pipes = take_pipes() if pipes is None else pipes
+    try:
+        config = read_config(pipes.reading)
+    except EOFError:
+        if folder:
+            HostFolder(folder).remove()
+        os._exit(1)
+    HostFolder(config.folder).make()
+    open_nursery(config.folder, entries.preload)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(_run(config, entries, pipes))
+    logging.shutdown()
+    os._exit(0)  # nothing may hold up the end: not multiprocessing's joins, not a child that cannot be killed
+
+
+async def _run(config: NannyConfig, entries: Entries, pipes: Pipes) -> None:
+    nanny = Nanny(config, entries, pipes)
+    await nanny.run()
+
+
+class Nanny:
+    """The driver of one host's `Supervisor`."""
+
+    def __init__(self, config: NannyConfig, entries: Entries, pipes: Pipes) -> None:
+        self.name = f"{NANNY}-{config.host}"
+        self._config = config
+        self._entries = entries
+        self._settings = config.settings
+        self._loop = asyncio.get_running_loop()
+        self._folder = HostFolder(config.folder)
+        self._machine = Supervisor(head=config.head, workers=config.workers, settings=config.settings)
+        self._nursery = Nursery(self._loop, self._on_exit)
+        self._launcher = LauncherLine(pipes, is_detached=config.detached, on_gone=self._on_launcher_gone)
+        self._line = SchedulerLine(
+            config.identity, config.settings, self._registration, self._on_message, self._on_welcome
+        )
+        self._remains = Remains()
+        self._dead: dict[str, Child] = {}  # between the news of an end and its burial
+        self._unready: set[str] = set()  # workers whose socket is not there yet
+        self._timer: asyncio.TimerHandle | None = None
+        self._ready_timer: asyncio.TimerHandle | None = None
+        self._pulse_timer: asyncio.TimerHandle | None = None
+        self._oom_kills = read_oom_kills()
+        self._is_over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the host's processes until the supervisor says stop, then remove every trace of them."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal, number)
+        self._launcher.watch(self._loop)
+        self._handle(Begin())
+        line = asyncio.create_task(self._line.keep(), name="scheduler line")
+        line.add_done_callback(self._on_line_ended)
+        self._pulse()
+        await self._is_over.wait()
+        for timer in (self._timer, self._pulse_timer, self._ready_timer):
+            if timer is not None:
+                timer.cancel()
+        self._line.close()
+        line.cancel()
+        await asyncio.wait([line])
+        _end_session()
+        self._folder.remove()
+        _remove_connection_file(Path(self._config.connection_file), self._config.identity.cluster)
+
+    # what happens
+
+    def _handle(self, event: Event) -> None:
+        self._perform(self._machine.handle(event, self._loop.time()))
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._perform(self._machine.tick(self._loop.time()))
+
+    def _on_exit(self, child: Child, code: int) -> None:
+        self._dead[child.name] = child
+        self._unready.discard(child.name)
+        is_busy = bool(read_page(self._folder.page(child.birth)))
+        self._handle(Exited(child.name, code, is_busy))
+
+    def _on_message(self, message: Message) -> None:
+        if isinstance(message, SetWorkers | ReplaceWorkers | StopHost):
+            self._handle(message)
+
+    def _on_welcome(self) -> None:
+        self._handle(Ready(SCHEDULER))
+
+    def _on_line_ended(self, line: asyncio.Task[None]) -> None:
+        """Stop a nanny that can no longer connect: it must not live on unseen."""
+        if not line.cancelled() and (error := line.exception()) is not None:
+            LOG.error("the line to the scheduler failed", exc_info=error)
+            self._handle(StopHost(f"the line to the scheduler failed: {error}"))
+
+    def _on_launcher_gone(self) -> None:
+        self._handle(StopHost("its launcher has gone"))
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if number == signal.SIGHUP and self._config.detached:
+            return  # the terminal it was started from is closed
+        self._handle(StopHost(f"this nanny was sent {number.name}"))
+
+    def _registration(self) -> RegisterNanny:
+        return RegisterNanny(self.name, self._config.host, os.getpid(), self._machine.wanted)
+
+    # what is done about it
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case StartProcess(name, epoch):
+                    self._start(name, epoch)
+                case KillProcess(name, force):
+                    self._nursery.kill(name, signal.SIGKILL if force else signal.SIGTERM)
+                case Bury():
+                    self._bury(effect)
+                case Report(phase):
+                    self._launcher.report(Progress(phase=phase))
+                case Fail():
+                    self._fail(effect)
+                case Say(text):
+                    LOG.info("%s", text)
+                case Stop():
+                    self._is_over.set()
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due_s = self._machine.deadline()
+        self._timer = None if due_s is None else self._loop.call_at(due_s, self._tick)
+
+    def _start(self, name: str, epoch: int) -> None:
+        birth = self._nursery.next_birth(name)
+        log = self._folder.log(name)
+        trim_log(log, self._settings.log_bytes_max)
+        try:
+            entry, config = self._prepare(name, birth, epoch)
+            child = self._nursery.start(name, birth, entry, config, str(log))
+        except OSError as error:
+            LOG.exception("%s cannot be started", name)
+            self._loop.call_soon(self._handle, Exited(name, 1, words=str(error)))
+            return
+        LOG.info("%s started, pid %d", name, child.pid)
+        if name != SCHEDULER:
+            self._unready.add(name)
+            if self._ready_timer is None:
+                self._ready_timer = self._loop.call_later(READY_POLL_S, self._watch_ready)
+
+    def _prepare(self, name: str, birth: str, epoch: int) -> tuple[str, object]:
+        if name == SCHEDULER:
+            Path(self._config.identity.address.removeprefix("unix:")).unlink(missing_ok=True)
+            return self._entries.scheduler, self._scheduler_config(epoch)
+        self._folder.scratch(birth).mkdir(mode=0o700)
+        return self._entries.worker, self._worker_config(name, birth)
+
+    def _scheduler_config(self, epoch: int) -> SchedulerConfig:
+        config = self._config
+        return SchedulerConfig(
+            identity=config.identity,
+            epoch=epoch,
+            workers=self._machine.wanted,
+            detached=config.detached,
+            folder=config.folder,
+            settings=config.settings,
+        )
+
+    def _worker_config(self, name: str, birth: str) -> WorkerConfig:
+        config = self._config
+        return WorkerConfig(
+            identity=config.identity,
+            name=name,
+            host=config.host,
+            nanny=self.name,
+            address=f"unix:{self._folder.socket(birth)}",
+            slots=config.slots,
+            memory_bytes_max=config.memory_bytes_max,
+            scratch=str(self._folder.scratch(birth)),
+            page=str(self._folder.page(birth)),
+            settings=config.settings,
+        )
+
+    def _bury(self, effect: Bury) -> None:
+        child = self._dead.pop(effect.name, None)
+        if effect.name == SCHEDULER:
+            LOG.info("the scheduler ended with code %d (%s)", effect.code, effect.reason or effect.cause)
+            return
+        self._send_certificate(effect, child)
+        if child is not None:
+            birth = child.birth
+            self._remains.remove(self._folder.scratch(birth), self._folder.page(birth), self._folder.socket(birth))
+
+    def _send_certificate(self, effect: Bury, child: Child | None) -> None:
+        birth = effect.name if child is None else child.birth
+        death = Death(
+            worker=effect.name,
+            host=self._config.host,
+            pid=0 if child is None else child.pid,
+            code=effect.code,
+            cause="memory" if effect.cause == "signal" and self._was_out_of_memory(effect.code) else effect.cause,
+            reason=effect.reason,
+            memory_bytes_peak=0 if child is None else child.vitals.memory_bytes_peak,
+            page=str(self._folder.page(birth)),
+            scratch=str(self._folder.scratch(birth)),
+            log=str(self._folder.log(effect.name)),
+            died_s=time.time(),
+        )
+        certificate = certify(death)
+        LOG.info("%s", certificate.words)
+        self._line.send_surely(WorkerDied(certificate))
+
+    def _was_out_of_memory(self, code: int) -> bool:
+        return code == -signal.SIGKILL and read_oom_kills() > self._oom_kills
+
+    def _fail(self, effect: Fail) -> None:
+        tail = read_tail(self._folder.log(effect.name), FAILED_LINES)
+        self._launcher.report(Progress(error=effect.text, log=tail))
+
+    # what goes on all the time
+
+    def _watch_ready(self) -> None:
+        """Look for the sockets of workers that are coming up; no timer runs when none is."""
+        self._ready_timer = None
+        children = self._nursery.children
+        for name in [name for name in self._unready if self._folder.socket(children[name].birth).exists()]:
+            self._unready.discard(name)
+            self._handle(Ready(name))
+        if self._unready:
+            self._ready_timer = self._loop.call_later(READY_POLL_S, self._watch_ready)
+
+    def _pulse(self) -> None:
+        """Look at every process once, tell the scheduler, and come back."""
+        self._pulse_timer = self._loop.call_later(self._settings.heartbeat_s, self._pulse)
+        now = self._loop.time()
+        self._oom_kills = read_oom_kills()
+        pulses = []
+        for child in list(self._nursery.children.values()):
+            sample = child.vitals.sample(now)
+            trim_log(self._folder.log(child.name), self._settings.log_bytes_max)
+            if child.name != SCHEDULER:
+                pulse = ProcessPulse(child.name, child.pid, sample.state, sample.memory_bytes, sample.cpu_percent)
+                pulses.append(pulse)
+                self._check_memory(child, sample.memory_bytes)
+        trim_log(self._folder.log(NANNY), self._settings.log_bytes_max)
+        self._line.send(Pulse(tuple(pulses)))
+
+    def _check_memory(self, child: Child, memory_bytes: int) -> None:
+        limit = self._config.memory_bytes_max
+        if 0 < limit < memory_bytes:
+            words = f"it used {describe_bytes(memory_bytes)}, its limit is {describe_bytes(limit)}"
+            self._handle(OverMemory(child.name, words))
+
+
+def _end_session() -> None:
+    """Kill what tasks started and left behind. Only where this nanny leads its session: else there are others.
+
+    What is in the nanny's own group (the fork server, and multiprocessing's tracker, which first removes the shared
+    memory that tasks left) ends by itself when the nanny does.
+    """
+    own = os.getpid()
+    if os.getsid(0) != own:
+        return
+    for pid in session_members(own):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) != own:
+                os.kill(pid, signal.SIGKILL)
+
+
+def _remove_connection_file(path: Path, cluster: str) -> None:
+    """Remove the connection file unless it is another cluster's by now. The last thing a nanny does."""
+    try:
+        if cluster.encode() in path.read_bytes():
+            path.unlink()
+    except OSError:
+        return

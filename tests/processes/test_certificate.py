@@ -1,0 +1,81 @@
+import msgspec
+import pytest
+
+from jupyter_dist.processes.certificate import STACK_NAME, Death, certify, describe, describe_bytes
+from jupyter_dist.processes.page import PageWriter
+
+DEATH = Death(
+    worker="worker-2",
+    host="here",
+    pid=4211,
+    code=-11,
+    cause="signal",
+    reason="",
+    memory_bytes_peak=3_100_000_000,
+    page="/nowhere/page",
+    scratch="/nowhere/scratch",
+    log="/nowhere/log",
+    died_s=1_700_000_000.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "cause", "reason", "words"),
+    [
+        (-9, "asked", "the cluster was restarted", "was ended by the cluster: the cluster was restarted"),
+        (-11, "signal", "", "was killed by SIGSEGV"),
+        (-250, "signal", "", "was killed by signal 250"),
+        (0, "exit", "", "ended by itself, with exit code 0"),
+        (3, "exit", "", "ended with exit code 3"),
+        (1, "exit", "Cannot allocate memory", "could not be started: Cannot allocate memory"),
+        (-9, "memory", "it used 3 GB, its limit is 2 GB", "ended for want of memory: it used 3 GB, its limit is 2 GB"),
+        (-9, "memory", "", "for want of memory: the system killed it; it had used 3.1 GB"),
+    ],
+)
+def test_words_say_what_happened(code, cause, reason, words):
+    death = msgspec.structs.replace(DEATH, code=code, cause=cause, reason=reason)
+    text = describe(death, "")
+    assert text.startswith("worker-2 (pid 4211) ")
+    assert words in text
+
+
+def test_words_end_with_the_last_lines_bounded():
+    text = describe(DEATH, "first\nsecond\n\nlast\n")
+    assert text == "worker-2 (pid 4211) was killed by SIGSEGV. Its last output: second | last"
+    assert len(describe(DEATH, "x" * 10_000)) < 400
+
+
+def test_certificate_gathers_what_is_left(tmp_path):
+    page = PageWriter(tmp_path / "page", 3)
+    page.begin(0, 5)
+    page.begin(2, 2**40 + 1)
+    page.close()
+    (tmp_path / STACK_NAME).write_text("Fatal Python error\n  File x\n")
+    (tmp_path / "log").write_text("".join(f"line {number}\n" for number in range(1000)))
+    death = msgspec.structs.replace(
+        DEATH, page=str(tmp_path / "page"), scratch=str(tmp_path), log=str(tmp_path / "log")
+    )
+    certificate = certify(death)
+    assert certificate.attempts == (5, 2**40 + 1)
+    assert certificate.stack == "Fatal Python error\n  File x"
+    assert certificate.output.splitlines() == [f"line {number}" for number in range(980, 1000)]
+    assert (certificate.exit_code, certificate.memory_bytes_peak) == (-11, 3_100_000_000)
+
+
+def test_certificate_when_nothing_is_left_is_one_all_the_same():
+    certificate = certify(DEATH)
+    assert (certificate.attempts, certificate.stack, certificate.output) == ((), "", "")
+    assert certificate.words == "worker-2 (pid 4211) was killed by SIGSEGV"
+
+
+def test_certificate_of_a_flood_of_garbage_is_bounded(tmp_path):
+    (tmp_path / "log").write_bytes(b"\xff" * 1_000_000)
+    certificate = certify(msgspec.structs.replace(DEATH, log=str(tmp_path / "log")))
+    assert 0 < len(certificate.output) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2**31, "2.15 GB"), (5e12, "5 TB")]
+)
+def test_bytes_are_for_a_person(count, words):
+    assert describe_bytes(count) == words
