@@ -1,0 +1,263 @@
+"""Starting and stopping a cluster on this host.
+
+A start is one process, the nanny, which is told everything down its standard input and tells its phases on its standard
+output. The connection file is written when the cluster is up, and only then is a detached nanny let go: whatever goes
+wrong before leaves nothing behind, also when this process is killed.
+
+For a cluster that is not detached this process keeps the pipe open as long as it lives. The end of the pipe is the end
+of the cluster, so a forked child of this process closes its copy at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from jupyter_dist.errors import ClusterStartError, UsageError
+from jupyter_dist.ids import new_secret, new_token
+from jupyter_dist.launch.connection_file import (
+    ClusterInfo,
+    check_name,
+    connection_path,
+    is_live,
+    read_info,
+    remove_dead,
+    remove_folder,
+    write_info,
+)
+from jupyter_dist.launch.host import count_cores, make_folder
+from jupyter_dist.launch.name_lock import locked_name
+from jupyter_dist.launch.nanny_process import NannyProcess
+from jupyter_dist.processes.config import ClusterIdentity, NannyConfig
+from jupyter_dist.processes.folder import NANNY, HostFolder, read_tail
+from jupyter_dist.processes.launcher_line import READY
+from jupyter_dist.processes.vitals import session_members, started_s
+from jupyter_dist.settings import Settings, load_settings
+
+POLL_S = 0.005
+FAMILY_S = 0.5
+FAILED_LINES = 40
+
+
+class ClusterSpec(msgspec.Struct, frozen=True):
+    """What to start. ``workers`` 0: as many as this process may use cores; ``idle_stop_s`` None: as the settings say."""
+
+    name: str = "default"
+    workers: int = 0
+    threads_per_worker: int = 1
+    memory_limit_bytes: int = 0  # for each worker; 0: none
+    detached: bool = True
+    idle_stop_s: float | None = None
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """How far a start is."""
+
+    name: str
+    elapsed_s: float
+
+
+def start_cluster(
+    spec: ClusterSpec,
+    *,
+    on_phase: Callable[[Phase], None] | None = None,
+    settings: Settings | None = None,
+) -> ClusterInfo:
+    """Start a cluster and return when its processes are up.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+        What to start.
+    on_phase : callable, optional
+        Told how far it is, in this thread: ``starting nanny``, ``scheduler up``, ``workers 1/2``, ``ready``.
+    settings : Settings, optional
+        By default from the environment.
+
+    Raises
+    ------
+    ClusterStartError
+        It did not come up, or its name is taken; nothing of it is left. The first line says what happened, the others
+        are the end of the log.
+    UsageError
+        The name or a number is out of bounds.
+    """
+    settings = load_settings() if settings is None else settings
+    if spec.idle_stop_s is not None:
+        settings = dataclasses.replace(settings, idle_stop_s=spec.idle_stop_s)
+    _check(spec, settings)
+    began_s = time.monotonic()
+
+    def tell(name: str) -> None:
+        if on_phase is not None:
+            on_phase(Phase(name, time.monotonic() - began_s))
+
+    path = connection_path(spec.name)
+    with locked_name(path.with_suffix(".lock"), wait_s=settings.start_s_max) as is_ours:
+        if not is_ours:
+            raise ClusterStartError(f"cluster {spec.name!r} is still being started by another process: wait for it")
+        _check_free(spec.name)
+        return _start(spec, settings, tell, began_s + settings.start_s_max)
+
+
+def _check(spec: ClusterSpec, settings: Settings) -> None:
+    check_name(spec.name)
+    if not 0 <= spec.workers <= settings.workers_max:
+        raise UsageError(f"{spec.workers} workers: choose 1 to {settings.workers_max}, or 0 for one a core")
+    if not 1 <= spec.threads_per_worker <= settings.threads_per_worker_max:
+        raise UsageError(f"{spec.threads_per_worker} threads per worker: choose 1 to {settings.threads_per_worker_max}")
+    if spec.memory_limit_bytes < 0:
+        raise UsageError("a memory limit is a number of bytes, or 0 for none")
+
+
+def _check_free(name: str) -> None:
+    """Raise when the name is taken. The caller holds its lock."""
+    path = connection_path(name)
+    if not path.exists():
+        return
+    info = read_info(path)
+    if is_live(info):
+        raise ClusterStartError(
+            f"cluster {name!r} runs already (nanny {info.pid}): connect to it, stop it with "
+            f"`jupyter dist stop {name}`, or choose another name"
+        )
+    path.unlink(missing_ok=True)
+    remove_folder(info.folder)
+
+
+def _start(spec: ClusterSpec, settings: Settings, tell: Callable[[str], None], end_s: float) -> ClusterInfo:
+    tell("starting nanny")
+    folder = HostFolder(str(make_folder()))
+    nanny: NannyProcess | None = None
+    try:
+        folder.make()
+        nanny = NannyProcess(folder)
+        config = _configure(spec, settings, folder)
+        nanny.configure(config)
+        while (phase := nanny.next_phase(end_s)) != READY:
+            tell(phase)
+        info = _describe(config, nanny.pid, spec.threads_per_worker)
+        write_info(info)
+        nanny.release(keep_line=not spec.detached)
+    except BaseException as error:
+        words = _abandon(nanny, folder)
+        if isinstance(error, ClusterStartError | OSError):
+            text = f"cluster {spec.name!r} did not come up: {error}{words}"
+            raise ClusterStartError(text) from None
+        raise
+    tell(READY)
+    return info
+
+
+def _configure(spec: ClusterSpec, settings: Settings, folder: HostFolder) -> NannyConfig:
+    identity = ClusterIdentity(
+        name=spec.name, cluster=new_token(), address=f"unix:{folder.socket('scheduler')}", secret=new_secret()
+    )
+    return NannyConfig(
+        identity=identity,
+        host=socket.gethostname(),
+        workers=spec.workers or count_cores(),
+        slots=spec.threads_per_worker,
+        memory_bytes_max=spec.memory_limit_bytes,
+        head=True,
+        detached=spec.detached,
+        folder=str(folder.root),
+        connection_file=str(connection_path(spec.name)),
+        settings=settings,
+    )
+
+
+def _describe(config: NannyConfig, pid: int, threads_per_worker: int) -> ClusterInfo:
+    return ClusterInfo(
+        name=config.identity.name,
+        cluster=config.identity.cluster,
+        address=config.identity.address,
+        secret=config.identity.secret,
+        host=config.host,
+        pid=pid,
+        process_started_s=started_s(pid),
+        started_s=time.time(),
+        workers=config.workers,
+        threads_per_worker=threads_per_worker,
+        detached=config.detached,
+        folder=config.folder,
+    )
+
+
+def _abandon(nanny: NannyProcess | None, folder: HostFolder) -> str:
+    """End a start that failed, remove what it left, and return what its log says about it."""
+    words = ""
+    if nanny is not None:
+        code = nanny.end()
+        _end_session(nanny.pid)  # just buried: nobody else can have its pid yet
+        tail = nanny.failure_log or read_tail(folder.log(NANNY), FAILED_LINES)
+        words = f" (the nanny's exit code is {code})\n{tail}" if tail else f" (the nanny's exit code is {code})"
+    folder.remove()
+    return words
+
+
+def stop_cluster(info: ClusterInfo, *, timeout_s: float = 5.0) -> None:
+    """Stop a cluster in order, then by force what is left after ``timeout_s``. Returns when nothing of it is left."""
+    end_s = time.monotonic() + timeout_s
+    is_known = is_live(info) or NannyProcess.is_unburied(info.pid)  # else the pid may mean another session by now
+    _signal_nanny(info, signal.SIGTERM)
+    _wait_until(lambda: not is_live(info), end_s)
+    if is_live(info):
+        _signal_nanny(info, signal.SIGKILL)
+        _wait_until(lambda: not is_live(info), time.monotonic() + timeout_s)
+    if is_known:
+        _end_session(info.pid)
+    NannyProcess.forget(info.pid)
+    path = connection_path(info.name)
+    if path.exists():
+        remove_dead(path)
+    remove_folder(info.folder)
+
+
+def _signal_nanny(info: ClusterInfo, number: signal.Signals) -> None:
+    """Send a signal to this very nanny, not to a process that has its pid by now."""
+    with contextlib.suppress(ProcessLookupError):
+        if not hasattr(os, "pidfd_open"):
+            if is_live(info):
+                os.kill(info.pid, number)
+            return
+        process = os.pidfd_open(info.pid)
+        try:
+            if is_live(info):
+                signal.pidfd_send_signal(process, number)
+        finally:
+            os.close(process)
+
+
+def _end_session(pid: int) -> None:
+    """Wait until a dead nanny's session has no process any more; after ``FAMILY_S``, kill those it has.
+
+    The kernel ends the nanny's family within milliseconds, and multiprocessing's tracker when it has cleaned up.
+    """
+    if started_s(pid):
+        return  # somebody else's by now
+    _wait_until(lambda: not session_members(pid), time.monotonic() + FAMILY_S)
+    for member in session_members(pid):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(member, signal.SIGKILL)
+    _wait_until(lambda: not session_members(pid), time.monotonic() + FAMILY_S)
+
+
+def _wait_until(is_done: Callable[[], bool], end_s: float) -> None:
+    while not is_done() and time.monotonic() < end_s:
+        time.sleep(POLL_S)
+
+
+def cluster_log(info: ClusterInfo, lines: int = 200) -> str:
+    """Return the last lines of each log of a cluster, the nanny's first; empty when it is gone."""
+    folder = HostFolder(info.folder)
+    logs = sorted(folder.log(NANNY).parent.glob("*.log"), key=lambda path: (path.stem != NANNY, path.stem))
+    parts = [(path.stem, read_tail(path, lines)) for path in logs]
+    return "\n".join(f"==> {name} <==\n{text}" for name, text in parts if text)
