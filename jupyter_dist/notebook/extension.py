@@ -1,0 +1,22 @@
+"""What ``%load_ext jupyter_dist`` sets up: the magics, and how executors and futures are shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_dist.client.executor import Executor
+from jupyter_dist.client.future import Future
+from jupyter_dist.notebook.clusters import LocalClusters
+from jupyter_dist.notebook.magics import DistributedMagics
+from jupyter_dist.notebook.views import Views, future_html
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Set up the magics and how executors and futures are shown."""
+    views = Views()
+    shell.register_magics(DistributedMagics(shell, LocalClusters(), views))
+    formatter: Any = shell.display_formatter
+    formatter.ipython_display_formatter.for_type(Executor, views.show_panel)
+    formatter.formatters["text/html"].for_type(Future, future_html)
