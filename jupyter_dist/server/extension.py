@@ -1,0 +1,52 @@
+"""The Jupyter server extension: it makes the manager, hangs up the routes, and says when clusters are busy.
+
+A cluster is detached and outlives this server: closing the extension closes connections, nothing else. While tasks run
+the server counts as active, for its own idle shutdown (`current_activity`) and for a hub's culler
+(``jupyter_dist_last_activity``).
+"""
+
+from datetime import UTC, datetime
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+
+from jupyter_dist.server.handlers import MANAGER, ROUTES
+from jupyter_dist.server.manager import ClusterManager
+
+LAST_ACTIVITY = "jupyter_dist_last_activity"  # the ending is Jupyter's: it takes the latest of all such settings
+
+
+class JupyterDist(ExtensionApp):
+    """Clusters beside the notebooks of this server."""
+
+    name = "jupyter_dist"
+    load_other_extensions = True
+    manager: ClusterManager | None = None
+
+    def initialize_settings(self) -> None:
+        """Make the manager."""
+        self.manager = ClusterManager(on_busy=self.on_busy, log=self.log)
+        self.settings[MANAGER] = self.manager
+
+    def initialize_handlers(self) -> None:
+        """Hang up the routes."""
+        self.handlers.extend(ROUTES)
+
+    async def _start_jupyter_server_extension(self, _serverapp: ServerApp) -> None:
+        """Look for clusters from now on."""
+        if self.manager is not None:
+            self.manager.open()
+
+    async def stop_extension(self) -> None:
+        """Let go of the clusters. They go on, and the next server finds them."""
+        if self.manager is not None:
+            await self.manager.close()
+
+    def current_activity(self) -> list[str] | None:
+        """Return the clusters that are starting or run tasks: with any, the server does not stop for idleness."""
+        return self.manager.activity() if self.manager is not None else None
+
+    def on_busy(self) -> None:
+        """Note that a cluster runs tasks right now."""
+        if self.serverapp is not None:
+            self.serverapp.web_app.settings[LAST_ACTIVITY] = datetime.now(UTC)

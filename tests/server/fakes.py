@@ -1,0 +1,204 @@
+"""A host that keeps clusters in a table: the same calls as `launch` and `Observer`, without a process."""
+
+import asyncio
+import dataclasses
+import threading
+
+import msgspec
+
+from jupyter_dist.errors import ClusterClosedError, ClusterStartError
+from jupyter_dist.launch.connection_file import ClusterInfo
+from jupyter_dist.launch.local import ClusterSpec, Phase
+from jupyter_dist.messages.observation import ClusterSnapshot, Observation, WorkerView
+from jupyter_dist.settings import Settings
+
+SECRET = b"this-is-the-secret-of-a-cluster!"
+
+
+def make_info(name, cluster="id-1", workers=2):
+    return ClusterInfo(
+        name=name,
+        cluster=cluster,
+        address=f"unix:/nowhere/{name}",
+        secret=SECRET,
+        host="here",
+        pid=1,
+        process_started_s=1.0,
+        started_s=1_700_000_000.0,
+        workers=workers,
+        threads_per_worker=1,
+        detached=True,
+        folder="/nowhere",
+    )
+
+
+def make_worker(name, state="running"):
+    return WorkerView(
+        name=name,
+        host="here",
+        pid=2,
+        nanny="nanny",
+        address="unix:/nowhere/w",
+        state=state,
+        slots=3,
+        running=0,
+        queued=0,
+        memory_bytes=100,
+        memory_bytes_max=1000,
+        cpu_percent=0.0,
+        held=0,
+        held_bytes=0,
+        spilled_bytes=0,
+        heard_s=0.1,
+        restarts=0,
+        last_death="",
+    )
+
+
+def make_snapshot(info, workers=2, counts=None, silent=0):
+    states = ["running"] * workers + ["silent"] * silent
+    return ClusterSnapshot(
+        cluster=info.cluster,
+        at_s=info.started_s + 1,
+        started_s=info.started_s,
+        last_event=0,
+        wanted=workers + silent,
+        workers=tuple(make_worker(f"worker-{n}", state) for n, state in enumerate(states)),
+        counts=counts or {"processing": 0, "memory": 5},
+        finished=7,
+        erred=1,
+        sessions=("notebook.ipynb",),
+        functions=(),
+        running=(),
+        errors=(),
+        nannies={},
+    )
+
+
+class FakeObserver:
+    """Talks to a cluster of the fake host."""
+
+    def __init__(self, host, info):
+        self.host, self.info = host, info
+        self.is_closed = True
+        self.callback = None
+
+    async def __aenter__(self):
+        self.host.connecting.set()
+        if self.host.may_connect is not None:
+            await self.host.may_connect.wait()
+        if self.info.name in self.host.mute:
+            raise ClusterClosedError(self.host.mute[self.info.name])
+        self.is_closed = False
+        self.host.observers.append(self)
+        self.host.observed.set()
+        return self
+
+    async def __aexit__(self, kind, error, traceback):
+        self.is_closed = True
+
+    async def describe(self):
+        return self.host.snapshots[self.info.name]
+
+    async def scale(self, workers):
+        self.host.snapshots[self.info.name] = make_snapshot(self.info, workers)
+
+    async def restart(self):
+        if self.host.may_connect is not None:
+            await self.host.may_connect.wait()
+        self.host.restarts += 1
+
+    async def stop(self):
+        self.host.asked_to_stop.append(self.info.name)
+
+    def watch(self, callback, interval_s):
+        self.callback = callback
+
+
+@dataclasses.dataclass
+class FakeHost:
+    """All clusters of a user, and levers for what may go wrong."""
+
+    infos: dict = dataclasses.field(default_factory=dict)
+    snapshots: dict = dataclasses.field(default_factory=dict)
+    mute: dict = dataclasses.field(default_factory=dict)  # name -> why it does not let anybody connect
+    observers: list = dataclasses.field(default_factory=list)
+    asked_to_stop: list = dataclasses.field(default_factory=list)
+    stopped: list = dataclasses.field(default_factory=list)
+    restarts: int = 0
+    may_connect: asyncio.Event | None = None
+    start_error: Exception | None = None
+    stop_error: Exception | None = None
+    log: str = "line 1\nline 2\n"
+    begun: threading.Event = dataclasses.field(default_factory=threading.Event)
+    connecting: threading.Event = dataclasses.field(default_factory=threading.Event)
+    observed: threading.Event = dataclasses.field(default_factory=threading.Event)
+    started: threading.Event = dataclasses.field(default_factory=threading.Event)
+    may_start: threading.Event = dataclasses.field(default_factory=threading.Event)
+    may_stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+    may_read: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def __post_init__(self):
+        self.let_go()
+
+    def let_go(self):
+        """Let whoever is held back in a thread go on."""
+        for gate in (self.may_start, self.may_stop, self.may_read):
+            gate.set()
+
+    def add(self, name="default", **changes):
+        info = msgspec.structs.replace(make_info(name), **changes)
+        self.snapshots[name] = make_snapshot(info)
+        self.infos[name] = info
+        return info
+
+    def start(self, spec: ClusterSpec, *, on_phase, settings: Settings | None):
+        on_phase(Phase(name="starting nanny", elapsed_s=0.1))
+        self.begun.set()
+        self.may_start.wait(10)
+        if self.start_error is not None:
+            raise self.start_error
+        if spec.name in self.infos:
+            raise ClusterStartError(f"cluster {spec.name!r} runs already")
+        info = self.add(spec.name, cluster=f"id-{spec.name}", workers=spec.workers or 2)
+        self.started.set()
+        return info
+
+    def stop(self, info):
+        self.may_stop.wait(10)
+        if self.stop_error is not None:
+            raise self.stop_error
+        self.stopped.append(info.name)
+        self.infos.pop(info.name, None)
+
+    def read(self):
+        found = list(self.infos.values())
+        self.may_read.wait(10)
+        return found
+
+    def tail(self, info, lines):
+        return self.log
+
+    def observe(self, info, *, settings):
+        return FakeObserver(self, info)
+
+    def tell(self, name, snapshot):
+        self.snapshots[name] = snapshot
+        for observer in self.observers:
+            if observer.info.name == name and not observer.is_closed and observer.callback is not None:
+                observer.callback(Observation(snapshot, ()))
+
+    def cut(self, name):
+        for observer in self.observers:
+            if observer.info.name == name:
+                observer.is_closed = True
+
+
+@dataclasses.dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    now: float = 1000.0
+
+    def __call__(self):
+        return self.now
