@@ -1,0 +1,180 @@
+"""The commands behind the Makefile: ``python -m scripts.dev test``. Each makes what it needs before it begins.
+
+* ``test``: everything a reviewer would ask: format, lint, types, floors, the front end's checks, and all tests. Each
+  kind of test has a process of its own: playwright's loop and pytest-jupyter's fixtures do not live together.
+* ``lint``: the same without the tests.
+* ``demo``, ``lab``: open JupyterLab, with or without the demonstration notebook.
+* ``bench``, ``bench-core``: the benchmarks, of all and of the scheduler's core alone.
+* ``screenshots``: make the pictures of the documentation anew. ``clean``: remove all that was made.
+
+Standard library only: this runs before anything is installed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from scripts.environment import (
+    BUNDLE_STAMP,
+    FRONT_END,
+    PYTHON,
+    ROOT,
+    SetupError,
+    command_env,
+    find_chromium,
+    find_npm,
+    is_ci,
+    prepare,
+)
+from scripts.steps import Steps, say
+
+GENERATED = (
+    ".venv",
+    "build",
+    "dist",
+    "jupyter_dist.egg-info",
+    "jupyter_dist/labextension",
+    "labextension/lib",
+    "labextension/lib-test",
+    "labextension/node_modules",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+    ".import_linter_cache",
+)
+TEST_RUNS = {  # name: arguments
+    "unit and process tests": [],
+    "server tests": ["-p", "pytest_jupyter.jupyter_server", "tests/server"],
+    "notebook tests": ["tests/notebook"],
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command that is named, and return its exit code."""
+    name = arguments[0] if arguments else ""
+    if name not in COMMANDS:
+        say(f"usage: python -m scripts.dev {{{','.join(COMMANDS)}}}")
+        return 2
+    try:
+        return COMMANDS[name]()
+    except SetupError as problem:
+        say(f"make {name}: FAILED: {problem}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"make {name}: interrupted")
+        return 130
+
+
+def test() -> int:
+    """Run every check and every test."""
+    steps = prepare("make test", "test")
+    check(steps)
+    for name, arguments in TEST_RUNS.items():
+        pytest(steps, name, *arguments)
+    browser_tests(steps)
+    return steps.finish()
+
+
+def lint() -> int:
+    """Run every check that is not a test."""
+    steps = prepare("make lint", "test")
+    check(steps)
+    return steps.finish()
+
+
+def check(steps: Steps) -> None:
+    """Check format, style, types and floors, and the front end."""
+    steps.run("ruff format", [str(PYTHON), "-m", "ruff", "format", "--check", "."])
+    steps.run("ruff check", [str(PYTHON), "-m", "ruff", "check", "."])
+    steps.run("mypy", [str(PYTHON), "-m", "mypy"])
+    steps.run("import-linter", [str(PYTHON.parent / "lint-imports")])
+    npm = find_npm()
+    if npm is None:
+        steps.skip("front end's checks", "no Node")
+    elif has_packages(steps, npm):
+        steps.run("front end: tsc, eslint, prettier, tests", [npm, "run", "check"], folder=FRONT_END)
+
+
+def has_packages(steps: Steps, npm: str) -> bool:
+    """Install the front end's packages where they are missing; tell whether they are there."""
+    if (FRONT_END / "node_modules").exists():
+        return True
+    return steps.run("front end: npm ci", [npm, "ci", "--ignore-scripts"], folder=FRONT_END)
+
+
+def pytest(steps: Steps, name: str, *arguments: str) -> None:
+    """Run one kind of test in a process of its own."""
+    steps.run(name, [str(PYTHON), "-m", "pytest", "-q", *arguments], loud=True)
+
+
+def browser_tests(steps: Steps) -> None:
+    """Run the browser tests, or say why they cannot be run here. In continuous integration they must be."""
+    missing = "no Chromium" if find_chromium() is None else "" if BUNDLE_STAMP.exists() else "no Lab sidebar"
+    if missing and not is_ci():
+        steps.skip("browser tests", missing)
+    else:
+        pytest(steps, "browser tests", "tests/browser")
+
+
+def demo() -> int:
+    """Open JupyterLab on the demonstration notebook."""
+    prepare("make demo", "lab")
+    return hand_over(PYTHON, "scripts/demo.py")
+
+
+def lab() -> int:
+    """Open JupyterLab here."""
+    prepare("make lab", "lab")
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
+    return hand_over(PYTHON, "-m", "jupyterlab", *as_root)
+
+
+def bench() -> int:
+    """Run the benchmarks of this package and its peers."""
+    prepare("make bench", "bench")
+    return hand_over(PYTHON, "-m", "benchmarks")
+
+
+def bench_core() -> int:
+    """Run the benchmark of the scheduler's core alone: no process, no socket."""
+    prepare("make bench-core", "bench")
+    return hand_over(PYTHON, "-m", "benchmarks.core")
+
+
+def screenshots() -> int:
+    """Make the documentation's pictures anew."""
+    prepare("make screenshots", "test")
+    return hand_over(PYTHON, "-m", "scripts.screenshots")
+
+
+def hand_over(*command: str | Path) -> int:
+    """Run a program of ours with the terminal; its interrupt is its own affair."""
+    sys.stdout.flush()
+    return subprocess.run(command, cwd=ROOT, env=command_env(), check=False).returncode
+
+
+def clean() -> int:
+    """Remove all that the commands have made."""
+    for name in GENERATED:
+        shutil.rmtree(ROOT / name, ignore_errors=True)
+    say("make clean: done")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[], int]] = {
+    "demo": demo,
+    "test": test,
+    "lab": lab,
+    "lint": lint,
+    "bench": bench,
+    "bench-core": bench_core,
+    "screenshots": screenshots,
+    "clean": clean,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
