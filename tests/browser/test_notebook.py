@@ -1,0 +1,44 @@
+"""What a notebook shows in a real Lab: the panel, the task stream and a distributed cell, over a real cluster."""
+
+from playwright.sync_api import expect
+
+from tests.browser.lab import Lab, Tab
+
+WAIT_MS_MAX = 60_000
+START = "%load_ext jupyter_dist\n%distributed start -n 1 --name browser"
+BARS = """() => (window.Bokeh ? window.Bokeh.documents : []).flatMap(document => [...document._all_models.values()])
+    .map(model => Object.values(model.data instanceof Map ? Object.fromEntries(model.data) : (model.data || {})))
+    .reduce((most, columns) => Math.max(most, ...columns.map(column => column.length || 0)), 0)"""
+
+
+def test_panel_shows_workers_and_what_became_of_futures(tab: Tab, lab: Lab) -> None:
+    work = "futures = executor.map(lambda n: 1 / n, [0, 1, 2, 3])"
+    lab.write_notebook("panel.ipynb", START, "%distributed panel", work)
+    tab.open_notebook("panel.ipynb")
+    tab.run_all()
+    panel = tab.output(1)
+    expect(panel).to_contain_text("1/1 workers", timeout=WAIT_MS_MAX)
+    expect(panel).to_contain_text("3 in memory", timeout=WAIT_MS_MAX)
+    expect(panel).to_contain_text("1 failed")
+    expect(panel.get_by_role("row").filter(has_text="finished")).to_have_count(3)
+    panel.get_by_role("tab", name="Errors").click()
+    expect(panel.get_by_role("row").filter(has_text="ZeroDivisionError")).to_be_visible()
+    panel.get_by_role("tab", name="Workers").click()
+    expect(panel.get_by_role("row").filter(has_text="worker-0")).to_be_visible()
+
+
+def test_task_stream_draws_a_bar_for_each_task(tab: Tab, lab: Lab) -> None:
+    lab.write_notebook("stream.ipynb", START, "%distributed stream", "executor.gather(executor.map(str, range(12)))")
+    tab.open_notebook("stream.ipynb")
+    tab.run_all()
+    expect(tab.output(1).locator("canvas").first).to_be_visible(timeout=WAIT_MS_MAX)
+    tab.wait(lambda: tab.page.evaluate(BARS) >= 12, "the stream has a bar for each of 12 tasks")
+
+
+def test_distributed_cell_shows_its_prints_and_leaves_a_future(tab: Tab, lab: Lab) -> None:
+    cell = "%%distributed\nprint('on the worker')\nanswer = 41"
+    lab.write_notebook("cell.ipynb", START, cell, "answer.result(timeout=30) + 1")
+    tab.open_notebook("cell.ipynb")
+    tab.run_all()
+    expect(tab.output(1)).to_contain_text("on the worker", timeout=WAIT_MS_MAX)
+    expect(tab.output(2)).to_contain_text("42", timeout=WAIT_MS_MAX)
