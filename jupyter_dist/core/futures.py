@@ -135,7 +135,7 @@ class FutureTable:
                 wish = by_number.get(message.wish)
                 if wish is not None and wish.status != "error":
                     wish.status = "finished"
-                    if wish.value is None:
+                    if wish.value is None and wish.loaded is UNLOADED:
                         wish.value = message.value
                     wish.nbytes = message.nbytes
                     wish.type_name = message.type_name
@@ -154,16 +154,16 @@ class FutureTable:
         wish = self.by_number.get(message.wish)
         if wish is None:
             return ()
-        if isinstance(message, KeyErred):
+        if isinstance(message, KeyOutput):
+            self._append_output(wish, message.stream, message.text)
+        elif self._is_delivered(wish):
+            return ()
+        elif isinstance(message, KeyErred):
             wish.status = "error"
             wish.error = message.error
-        elif isinstance(message, KeyLost):
-            if self._is_delivered(wish):
-                return ()
+        else:
             wish.status = "lost"
             wish.holders = ()
-        else:
-            self._append_output(wish, message.stream, message.text)
         return (wish,)
 
     def _append_output(self, wish: Wish, stream: str, text: str) -> None:
@@ -171,8 +171,11 @@ class FutureTable:
         if wish.output is None:
             wish.output = []
         wish.output.append((stream, text))
-        total = sum(len(part) for _, part in wish.output)
-        while total > self._output_chars_max and len(wish.output) > 1:
-            _, first = wish.output.pop(0)
-            total -= len(first)
-            wish.output_cut += len(first)
+        excess = sum(len(part) for _, part in wish.output) - self._output_chars_max
+        while excess > 0:
+            origin, first = wish.output.pop(0)
+            if len(first) > excess:
+                wish.output.insert(0, (origin, first[excess:]))
+            cut = min(excess, len(first))
+            excess -= cut
+            wish.output_cut += cut

@@ -70,6 +70,7 @@ def on_erred(state: State, member: Member, message: TaskErred, now: float) -> No
 
 def on_withdrawn(state: State, member: Member, message: Withdrawn, now: float) -> None:
     """Take back attempts that had not begun."""
+    member.asked = 0
     for attempt in message.attempts:
         task = member.processing.get(attempt)
         if task is None:
@@ -87,9 +88,9 @@ def on_input_missing(state: State, member: Member, message: InputMissing, now: f
         return
     missing = state.tasks.get(message.key)
     state.detach(task)
+    lineage.requeue(state, task, now)  # first: if the input cannot be made again, this task fails with it
     if missing is not None:
         recovery.forget_replica(state, missing, message.holder, now)
-    lineage.requeue(state, task, now)
 
 
 def on_output(state: State, member: Member, message: TaskOutput, _now: float) -> None:

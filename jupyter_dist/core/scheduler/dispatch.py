@@ -5,11 +5,12 @@ when others idle, what has not begun is asked back. A suspect is handed out only
 """
 
 import heapq
+from collections.abc import Iterator
+from itertools import islice
 
 from jupyter_dist.core.scheduler import placement
-from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.records import Member, Task
-from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.scheduler.state import QueueEntry, State, is_live
 from jupyter_dist.messages import AssignedTask, AssignTask, TaskInput, Withdraw
 
 
@@ -19,19 +20,24 @@ def dispatch(state: State, now: float) -> None:
         _dispatch_suspects(state, now)
     if state.restricted:
         _dispatch_restricted(state, now)
-    queue = state.queue
-    while queue and (state.idle or state.open):
+    _drain(state, state.queue, (), now)
+    state.retract_at_s = None
+    if not state.queue and state.idle and len(state.members) > 1:
+        _take_back(state, now)
+
+
+def _drain(state: State, queue: list[QueueEntry], names: tuple[str, ...], now: float) -> None:
+    """Hand out a queue's tasks in order, until there is no room for the next one."""
+    while queue:
         task = queue[0][3]
-        if task.state == QUEUED:
-            member = placement.choose(state, task)
+        if is_live(queue[0]):
+            member = placement.choose_among(state, task, names, now) if names else placement.choose(state, task, now)
             if member is None:
-                break
+                return
             heapq.heappop(queue)
             hand_out(state, task, member, now)
         else:
             heapq.heappop(queue)
-    if not queue and state.idle and len(state.members) > 1:
-        _take_back(state, now)
 
 
 def hand_out(state: State, task: Task, member: Member, now: float) -> None:
@@ -42,15 +48,15 @@ def hand_out(state: State, task: Task, member: Member, now: float) -> None:
     elif member in state.open:
         state.open.move_to_end(member)
     sends = state.effects.sends[member.incarnation]
-    function_id = ""
-    if task.function is not None:
-        function_id = task.function.id
-        if function_id not in member.functions:
-            member.functions.add(function_id)
-            sends.append(task.function)
+    function = task.function
+    if function is not None and function.id not in member.functions:
+        member.functions.add(function.id)
+        sends.append(function)
     options = task.options
     inputs = tuple(map(_input, task.dependencies)) if task.dependencies else ()
-    assigned = AssignedTask(task.key, attempt, function_id, task.arguments, inputs, options.timeout_s, options.output)
+    assigned = AssignedTask(
+        task.key, attempt, task.function_id, task.arguments, inputs, options.timeout_s, options.output
+    )
     sends.append(AssignTask(assigned))
 
 
@@ -61,18 +67,7 @@ def _input(dependency: Task) -> TaskInput:
 
 def _dispatch_restricted(state: State, now: float) -> None:
     for options, queue in tuple(state.restricted.items()):
-        names = options.workers
-        anywhere = options.loose and not any(member.fits(names) for member in state.members.values())
-        while queue:
-            task = queue[0][3]
-            if task.state == QUEUED:
-                member = placement.choose(state, task) if anywhere else placement.choose_among(state, task, names)
-                if member is None:
-                    break
-                heapq.heappop(queue)
-                hand_out(state, task, member, now)
-            else:
-                heapq.heappop(queue)
+        _drain(state, queue, placement.restriction(state, options), now)
         if not queue:
             del state.restricted[options]
 
@@ -80,34 +75,39 @@ def _dispatch_restricted(state: State, now: float) -> None:
 def _dispatch_suspects(state: State, now: float) -> None:
     """Give each suspect a worker that is empty, or set the least busy one apart for it until it is."""
     for task, apart in tuple(state.suspects.items()):
-        fitting = [member for member in state.members.values() if _may_be_alone_with(member, task)]
+        names = placement.restriction(state, task.options)
+        fitting = [member for member in state.members.values() if _may_be_alone_with(member, task, names)]
         if not fitting:
             continue
         member = min(fitting, key=lambda candidate: candidate.load)
         if not member.load:
             state.set_apart(task, member)
             hand_out(state, task, member, now)
-        elif apart is None:
+        elif apart is None or apart.state != "running":
             state.set_apart(task, member)
-            _withdraw(state, member, len(member.processing))
+            _withdraw(state, member, [attempt for attempt in member.processing if attempt not in member.withdrawing])
 
 
-def _may_be_alone_with(member: Member, task: Task) -> bool:
-    names = task.options.workers
+def _may_be_alone_with(member: Member, task: Task, names: tuple[str, ...]) -> bool:
     is_free = member.state == "running" and (member.solo is None or member.solo is task)
     return is_free and (not names or member.fits(names))
 
 
 def _take_back(state: State, now: float) -> None:
-    """Ask busy workers for unstarted tasks that idle ones could run at once."""
-    room = sum(member.slots - member.load for member in state.idle)
-    for member in state.members.values():
+    """Ask busy workers for unstarted tasks that idle ones could begin sooner; note when to look at the others again."""
+    members = state.members.values()
+    room = sum(member.slots - member.load for member in state.idle) - sum(member.asked for member in members)
+    patience_s = state.settings.retract_after_s
+    for member in members:
         spare = unstarted(member)
-        if room <= 0 or spare <= 0 or not _is_stuck(state, member, now):
+        if room <= 0 or spare <= 0 or member.asked:
             continue
-        count = min(room, max(1, spare // 2))
-        _withdraw(state, member, count)
-        room -= count
+        due_s = next(iter(member.processing.values())).since_s + patience_s
+        if now >= due_s or member.occupancy_s > patience_s * member.slots:
+            movable = _movable(state, member, now)
+            room -= _withdraw(state, member, list(islice(movable, min(room, max(1, spare // 2)))))
+        else:
+            state.retract_at_s = min(due_s, state.retract_at_s or due_s)
 
 
 def unstarted(member: Member) -> int:
@@ -115,25 +115,17 @@ def unstarted(member: Member) -> int:
     return min(len(member.processing) - len(member.withdrawing), member.load - member.slots)
 
 
-def _is_stuck(state: State, member: Member, now: float) -> bool:
-    """Whether a worker will not come to what it has in hand within the time a retraction is worth."""
-    oldest = next(iter(member.processing.values()), None)
-    patience = state.settings.retract_after_s
-    return oldest is not None and (member.occupancy_s > patience * member.slots or now - oldest.since_s > patience)
+def _movable(state: State, member: Member, now: float) -> Iterator[int]:
+    """Yield the attempts, newest first, that an idle worker could begin before the one that has them."""
+    for attempt, task in reversed(member.processing.items()):
+        if attempt not in member.withdrawing and placement.is_sooner_elsewhere(state, task, member, now):
+            yield attempt
 
 
-def retract_deadline(state: State) -> float | None:
-    """Return when workers with tasks in hand should be looked at again, while others idle and nothing is queued."""
-    if state.queue or not state.idle or len(state.members) < 2:
-        return None
-    since = [
-        next(iter(member.processing.values())).since_s for member in state.members.values() if unstarted(member) > 0
-    ]
-    return min(since) + state.settings.retract_after_s if since else None
-
-
-def _withdraw(state: State, member: Member, count: int) -> None:
-    newest = [attempt for attempt in reversed(member.processing) if attempt not in member.withdrawing][:count]
-    if newest:
-        member.withdrawing.update(newest)
-        state.say(member.incarnation, Withdraw(tuple(newest)))
+def _withdraw(state: State, member: Member, attempts: list[int]) -> int:
+    """Ask a worker to give attempts back; return how many."""
+    if attempts:
+        member.withdrawing.update(attempts)
+        member.asked += len(attempts)
+        state.say(member.incarnation, Withdraw(tuple(attempts)))
+    return len(attempts)

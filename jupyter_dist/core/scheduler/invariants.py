@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
-from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.scheduler.state import State, is_live
 from jupyter_dist.errors import InvariantError
 
 ROUNDING_S = 1e-6
@@ -136,7 +136,7 @@ def functions_agree(state: State) -> Iterator[str]:
 
 def work_is_conserved(state: State) -> Iterator[str]:
     """Nothing that any worker may run is queued while a worker has a free slot."""
-    if state.idle and any(entry[3].state == QUEUED for entry in state.queue):
+    if state.idle and any(map(is_live, state.queue)):
         yield f"{len(state.queue)} tasks queued although {len(state.idle)} workers are idle"
 
 

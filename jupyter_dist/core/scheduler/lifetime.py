@@ -31,6 +31,7 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
         state.remove_member(member)
     state.forget_all()
     for nanny in state.nannies.values():
+        state.fenced.update((name, pid) for name, (pid, _state, _cpu) in nanny.pulses.items())  # also who is on its way
         state.say(nanny.incarnation, ReplaceWorkers((), reason))
     state.record("restarted", now, reason)
     state.restarts.append(PendingRestart(session, message.request, now + state.settings.start_s_max))
@@ -44,13 +45,15 @@ def _cancel_all(state: State, reason: str) -> None:
 
 def settle_restarts(state: State, now: float) -> None:
     """Answer those who wait for a restart, when all fresh workers are there or have taken too long."""
-    alive, wanted = len(state.members), wanted_workers(state)
+    alive = sum(member.state == "running" for member in state.members.values())
+    wanted = wanted_workers(state)
     for pending in tuple(state.restarts):
         error = ""
-        if alive < wanted:
+        if alive < wanted or not state.nannies:
             if now < pending.until_s:
                 continue
             error = f"after {state.settings.start_s_max:g} s only {alive} of {wanted} workers came back"
+            error += "" if state.nannies else ": no host is connected"
         state.restarts.remove(pending)
         state.say(pending.session.incarnation, Answer(pending.request, error))
 

@@ -18,8 +18,8 @@ def activate(state: State, task: Task, now: float) -> None:
     stack = [task]
     while stack:
         task = stack.pop()
-        if task.state != RELEASED:
-            continue
+        if task.state != RELEASED or not task.is_needed:
+            continue  # an input that failed may have taken away the need for the others
         error = impossible(task)
         if error is not None:
             fail(state, task, error, now)
@@ -46,15 +46,10 @@ def impossible(task: Task) -> ErrorInfo | None:
 
 def requeue(state: State, task: Task, now: float) -> None:
     """Put a task that was taken from its worker back on its way; its attempt must have been detached."""
-    if task.missing:
-        state.move(task, WAITING, now)
-        for dependency in task.dependencies:
-            if dependency.state == RELEASED:
-                activate(state, dependency, now)
-            if dependency.error is not None and task.state == WAITING:
-                fail(state, task, dependency.error, now)
-    else:
-        state.move(task, QUEUED, now)
+    state.move(task, WAITING if task.missing else QUEUED, now)
+    error = next((dependency.error for dependency in task.dependencies if dependency.error is not None), None)
+    if error is not None:
+        fail(state, task, error, now)
 
 
 def finish(state: State, task: Task, now: float) -> None:
@@ -65,8 +60,6 @@ def finish(state: State, task: Task, now: float) -> None:
                 state.move(dependent, QUEUED, now)
     if task.sessions:
         tell_finished(state, task)
-    elif not task.consumers:
-        release(state, (task,), now)
     for dependency in task.dependencies:
         if not dependency.consumers and not dependency.sessions:
             release(state, (dependency,), now)
@@ -85,8 +78,8 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float) -> None:
     stack = [task]
     while stack:
         task = stack.pop()
-        if task.state not in (RELEASED, WAITING, PROCESSING):
-            continue
+        if task.state == ERRED or not task.is_needed:
+            continue  # reached twice, or needed only by one that has erred just now
         state.move(task, ERRED, now)
         task.error = error
         state.erred += 1
@@ -150,3 +143,5 @@ def _let_go(state: State, task: Task, *, force: bool) -> None:
         state.set_value(task, None, 0, task.type_name)
     elif task.state == ERRED:
         task.error = None
+        task.certificates = ()  # should anybody want it again, it is tried as if it were new
+        task.retries_left = task.options.retries

@@ -19,7 +19,7 @@ from jupyter_dist.core.scheduler import (
 )
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
-from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
     Cancel,
     CloseSession,
@@ -135,10 +135,12 @@ class SchedulerMachine:
         """Return what a connection may say, and the record of who it is."""
         state = self.state
         if (member := state.members.get(source)) is not None:
-            return WORKER, member
+            return (WORKER if member.state == "running" else {}), member
         if (session := state.session_of.get(source)) is not None:
             return CLIENT, session
-        return NANNY, state.nannies.get(source)
+        if (nanny := state.nannies.get(source)) is not None:
+            return NANNY, nanny
+        return {}, None
 
     def _handle_other(self, source: int, event: Event, now: float) -> None:
         """Handle a connection's first and last words, and those it has no right to."""
@@ -169,13 +171,15 @@ class SchedulerMachine:
         dispatch.dispatch(state, now)
         if state.restarts:
             lifetime.settle_restarts(state, now)
+        if len(state.idle_functions) > IDLE_FUNCTIONS_MAX:
+            submission.drop_functions(state)
         effects, state.effects = state.effects, Effects()
         return effects
 
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        others = (observing.deadline(state), dispatch.retract_deadline(state))
+        others = (observing.deadline(state), state.retract_at_s)
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
 
     def tick(self, now: float) -> Effects:

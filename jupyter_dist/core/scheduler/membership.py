@@ -38,8 +38,10 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
         state.effects.closes[incarnation] = "fenced"
         return
     for older in tuple(state.members.values()):
-        if older.name == message.name:
-            lose(state, older, "it came back as a new process", None, now)
+        if older.name == message.name and older.pid == message.pid:
+            lose(state, older, "it came back with a new connection", None, now)
+        elif older.name == message.name:  # a process that is dead: its certificate may still be on its way
+            on_worker_gone(state, older, "it came back as a new process", now)
     member = Member(incarnation, message.name, message.host, message.pid, message.address, message.slots)
     member.nanny = message.nanny
     member.memory_bytes_max = message.memory_bytes_max
@@ -92,14 +94,32 @@ def on_register_nanny(state: State, incarnation: int, message: RegisterNanny, no
     """Let a nanny in."""
     nanny = Nanny(incarnation, message.name, message.host, message.pid, message.workers)
     nanny.heard_s = now
+    for older in tuple(state.nannies.values()):
+        if older.name == message.name:
+            nanny.deaths, nanny.last_death = older.deaths, older.last_death
+            del state.nannies[older.incarnation]
+            state.effects.closes[older.incarnation] = "the same nanny connected again"
     state.nannies[incarnation] = nanny
     state.version += 1
     state.say(incarnation, _welcome(state, incarnation, message.name))
 
 
-def on_pulse(_state: State, nanny: Nanny, message: Pulse, _now: float) -> None:
+def on_pulse(state: State, nanny: Nanny, message: Pulse, now: float) -> None:
     """Note how a nanny sees its workers from outside."""
     nanny.pulses = {pulse.worker: (pulse.pid, pulse.state, pulse.cpu_percent) for pulse in message.workers}
+    stopped = [pulse.worker for pulse in message.workers if pulse.state == "stopped"]
+    connected = {member.name for member in state.members.values()} if stopped else set()
+    nanny.strays = {name: nanny.strays.get(name, now) for name in stopped if name not in connected}
+
+
+def replace_strays(state: State, nanny: Nanny, now: float) -> None:
+    """Have workers replaced that are stopped and not connected: they cannot come back by themselves."""
+    overdue = tuple(name for name, since_s in nanny.strays.items() if now - since_s > state.settings.lease_s)
+    for name in overdue:
+        del nanny.strays[name]
+        state.fenced.add((name, nanny.pulses[name][0]))
+    if overdue:
+        state.say(nanny.incarnation, ReplaceWorkers(overdue, "stopped, and not connected"))
 
 
 def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) -> None:
@@ -124,6 +144,7 @@ def on_open_session(state: State, incarnation: int, message: OpenSession, now: f
         session = Session(message.session, message.kind, message.name, message.linger_s, message.pid)
         state.sessions[session.id] = session
     elif session.incarnation:
+        session.watch = None
         state.session_of.pop(session.incarnation, None)
         state.effects.closes[session.incarnation] = "the same session was opened again"
     session.incarnation = incarnation
@@ -164,8 +185,13 @@ def on_tick(state: State, now: float) -> None:
         if member.state == "dying":
             if now >= member.resolve_by_s:
                 lose(state, member, "its connection ended and nobody knows how it died", None, now)
-        elif now - member.heard_s > state.settings.lease_s and not is_busy(state, member, now):
-            replace(state, member, f"not heard for {now - member.heard_s:.1f} s ({how_seen(state, member)})", now)
+        elif now - max(member.heard_s, member.busy_s) > state.settings.lease_s:
+            if is_busy(state, member, now):
+                member.busy_s = now  # when it has finished, it has a lease to say so
+            else:
+                replace(state, member, f"not heard for {now - member.heard_s:.1f} s ({how_seen(state, member)})", now)
+    for nanny in state.nannies.values():
+        replace_strays(state, nanny, now)
     for session in tuple(state.sessions.values()):
         if not session.incarnation and now >= session.expires_s:
             close_session(state, session, now)

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import TaskOptions
 
 BANDWIDTH_BYTES_S = 1e9  # what moving an input between two workers is reckoned to cost
 
 
-def choose(state: State, task: Task) -> Member | None:
+def choose(state: State, task: Task, now: float) -> Member | None:
     """Return the worker that can have the result soonest, or None when none has room.
 
     The cost is the queue before the task plus the bytes of inputs that would have to move. Workers that are free are
@@ -17,24 +18,57 @@ def choose(state: State, task: Task) -> Member | None:
     free = next(iter(state.idle), None) or next(iter(state.open), None)
     if free is None or not task.dependencies:
         return free
-    holders = {member for dependency in task.dependencies for member in dependency.holders}
+    holders = dict.fromkeys(member for dependency in task.dependencies for member in dependency.holders)
     if not holders:
         return free
     candidates = [free, *(member for member in holders if member in state.idle or member in state.open)]
-    return _cheapest(task, candidates)
+    return _cheapest(task, candidates, now)
 
 
-def choose_among(state: State, task: Task, names: tuple[str, ...]) -> Member | None:
+def choose_among(state: State, task: Task, names: tuple[str, ...], now: float) -> Member | None:
     """Return the best worker of those named that has room."""
     candidates = [member for pool in (state.idle, state.open) for member in pool if member.fits(names)]
-    return _cheapest(task, candidates) if candidates else None
+    return _cheapest(task, candidates, now) if candidates else None
 
 
-def _cheapest(task: Task, candidates: Iterable[Member]) -> Member:
-    return min(candidates, key=lambda member: cost_s(task, member))
+def restriction(state: State, options: TaskOptions) -> tuple[str, ...]:
+    """Return the names of those that may run a task as things are; none: anybody."""
+    names = options.workers
+    if options.loose and not any(member.fits(names) for member in state.members.values()):
+        return ()
+    return names
 
 
-def cost_s(task: Task, member: Member) -> float:
+def is_sooner_elsewhere(state: State, task: Task, member: Member, now: float) -> bool:
+    """Whether a free worker could begin a task before the one that has it in hand.
+
+    Agrees with `choose`: a task that is taken back for this reason does not return to the same hand.
+    """
+    names = restriction(state, task.options)
+    free = next((other for other in state.idle if not names or other.fits(names)), None)
+    if free is None:
+        return False
+    here_s = _queue_s(member, member.occupancy_s - task.expected_s, now) + _moving_s(task, member)
+    return _moving_s(task, free) < here_s
+
+
+def _cheapest(task: Task, candidates: Iterable[Member], now: float) -> Member:
+    return min(candidates, key=lambda member: cost_s(task, member, now))
+
+
+def cost_s(task: Task, member: Member, now: float) -> float:
     """Return the seconds until a task could start on a worker: its queue, and moving the inputs it lacks."""
+    queue_s = 0.0 if member.load < member.slots else _queue_s(member, member.occupancy_s, now)
+    return queue_s + _moving_s(task, member)
+
+
+def _queue_s(member: Member, occupancy_s: float, now: float) -> float:
+    """Return how long a worker's slots stay busy; what has taken long already is reckoned to take as long again."""
+    oldest = next(iter(member.processing.values()), None)
+    elapsed_s = now - oldest.since_s if oldest is not None else 0.0
+    return max(occupancy_s, elapsed_s) / member.slots
+
+
+def _moving_s(task: Task, member: Member) -> float:
     moved = sum(d.nbytes for d in task.dependencies if d.value is None and member not in d.holders)
-    return member.occupancy_s / member.slots + moved / BANDWIDTH_BYTES_S
+    return moved / BANDWIDTH_BYTES_S

@@ -71,6 +71,11 @@ class Task:
         return self.function.label if self.function else "scatter"
 
     @property
+    def function_id(self) -> str:
+        """The id of its function; empty for data."""
+        return self.function.id if self.function else ""
+
+    @property
     def is_needed(self) -> bool:
         """Whether somebody wants the value, or a task on its way needs it."""
         return bool(self.sessions) or self.consumers > 0
@@ -84,6 +89,8 @@ class Member:
 
     __slots__ = (
         "address",
+        "asked",
+        "busy_s",
         "cpu_percent",
         "functions",
         "heard_s",
@@ -120,9 +127,11 @@ class Member:
         self.state = "running"  # running | dying (its connection is gone, its certificate awaited)
         self.joined_s = 0.0
         self.heard_s = 0.0
+        self.busy_s = 0.0  # when it was last seen silent but at work
         self.processing: dict[int, Task] = {}  # attempt -> task
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
+        self.asked = 0  # how many of these it has not answered for
         self.occupancy_s = 0.0  # expected seconds of work assigned
         self.held: dict[Task, None] = {}
         self.functions: set[str] = set()
@@ -194,7 +203,7 @@ class Watcher:
 class Nanny:
     """The keeper of one host's processes, as the scheduler sees it."""
 
-    __slots__ = ("deaths", "heard_s", "host", "incarnation", "last_death", "name", "pid", "pulses", "wanted")
+    __slots__ = ("deaths", "heard_s", "host", "incarnation", "last_death", "name", "pid", "pulses", "strays", "wanted")
 
     def __init__(self, incarnation: int, name: str, host: str, pid: int, wanted: int) -> None:
         self.incarnation = incarnation
@@ -204,5 +213,6 @@ class Nanny:
         self.wanted = wanted
         self.heard_s = 0.0
         self.pulses: dict[str, tuple[int, str, float]] = {}  # worker -> pid, state, CPU percent
+        self.strays: dict[str, float] = {}  # workers that are stopped and not connected, and since when
         self.deaths: dict[str, int] = {}
         self.last_death: dict[str, str] = {}

@@ -9,7 +9,7 @@ from jupyter_dist.core.scheduler import lineage
 from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
-from jupyter_dist.messages import DeathCertificate, ErrorInfo, KeyLost
+from jupyter_dist.messages import DeathCertificate, ErrorInfo, FreeKeys, KeyLost
 
 BLAMING_CAUSES = frozenset({"exit", "signal", "memory"})  # deaths a task can cause; "asked" is not one
 
@@ -27,6 +27,8 @@ def resolve(state: State, member: Member, certificate: DeathCertificate | None, 
     """Decide about every task a dead worker had been given, now that it is known how it died or that nobody knows."""
     blaming = certificate is not None and certificate.cause in BLAMING_CAUSES
     for attempt, task in tuple(member.processing.items()):
+        if attempt not in member.processing:
+            continue  # released just now: only a task that was convicted needed it
         state.detach(task)
         if blaming and certificate is not None and attempt in certificate.attempts:
             _suspect(state, task, certificate, now)
@@ -63,19 +65,18 @@ def conviction(task: Task) -> ErrorInfo:
 def forget_replica(state: State, task: Task, address: str, now: float) -> None:
     """Strike a holder that did not have the value; when it was the last, make the value again."""
     member = state.member_at.get(address)
-    if member is not None:
+    if member is not None and task in member.held:
         state.drop_replica(task, member)
+        state.say(member.incarnation, FreeKeys((task.key,)))  # it may have it: perhaps only the way there failed
     lose_if_gone(state, task, now)
 
 
 def lose_if_gone(state: State, task: Task, now: float) -> None:
-    """Set a task in memory that nobody holds any more on its way again, when it is needed."""
+    """Set a task in memory that nobody holds any more on its way again."""
     if task.state != MEMORY or task.value is not None or task.holders:
         return
     _lose(state, task, now)
-    if task.is_needed:
-        lineage.activate(state, task, now)
-    lineage.release(state, (task,), now)
+    lineage.activate(state, task, now)
 
 
 def _lose(state: State, task: Task, now: float) -> None:

@@ -37,6 +37,11 @@ QUEUE_SLACK_MAX = 1000  # dead entries a queue may hold before it is rebuilt
 QueueEntry = tuple[int, int, int, Task]
 
 
+def is_live(entry: QueueEntry) -> bool:
+    """Whether the task of a queue's entry is still to be handed out."""
+    return entry[3].state == QUEUED
+
+
 class FunctionEntry:
     """A function that tasks call: its body, who has it, and how long its tasks took."""
 
@@ -89,6 +94,7 @@ class State:
         self.member_at: dict[str, Member] = {}  # by address
         self.fenced: set[tuple[str, int]] = set()  # name and pid of workers that were replaced and may not come back
         self.restarts: list[PendingRestart] = []
+        self.retract_at_s: float | None = None  # when to look again for tasks in hand that others could begin
         self.detached = False  # stop when idle for long
         self.idle_since_s = now
 
@@ -189,7 +195,7 @@ class State:
         elif was == QUEUED:
             if task in self.suspects:
                 self._leave_suspects(task, to)
-            self._trim_queue()
+            self._trim_queue(task)
         if to == FORGOTTEN:
             self._remove(task)
 
@@ -220,19 +226,19 @@ class State:
             member.solo = task
             self.refresh(member)
 
-    def _trim_queue(self) -> None:
-        """Rebuild the queue when most of it is dead: a million cancelled tasks must not be kept by it."""
-        if len(self.queue) > 2 * self.counts[QUEUED] + QUEUE_SLACK_MAX:
-            self.queue = [entry for entry in self.queue if entry[3].state == QUEUED]
-            heapq.heapify(self.queue)
+    def _trim_queue(self, task: Task) -> None:
+        """Rebuild a task's queue when most of it is dead: a million cancelled tasks must not be kept by it."""
+        queue = self.restricted.get(task.options) if task.options.workers else self.queue
+        if queue is not None and len(queue) > 2 * self.counts[QUEUED] + QUEUE_SLACK_MAX:
+            queue[:] = filter(is_live, queue)
+            heapq.heapify(queue)
 
     def _remove(self, task: Task) -> None:
         del self.tasks[task.key]
         self.counts[FORGOTTEN] = 0
         self._label(task).counts[FORGOTTEN] = 0
         for dependency in task.dependencies:
-            if dependency.dependents is not None:
-                dependency.dependents.pop(task, None)
+            (dependency.dependents or {}).pop(task, None)
         if task.function is not None:
             self._delist_function(task.function.id)
 
@@ -271,10 +277,9 @@ class State:
         label = self._label(task)
         label.finished += 1
         label.seconds += seconds
-        if task.function is not None:
-            entry = self.functions[task.function.id]
-            entry.mean_s = seconds if not entry.mean_s else 0.7 * entry.mean_s + 0.3 * seconds
-            entry.mean_s = max(entry.mean_s, TASK_COST_S)
+        entry = self.functions[task.function_id]
+        entry.mean_s = seconds if not entry.mean_s else 0.7 * entry.mean_s + 0.3 * seconds
+        entry.mean_s = max(entry.mean_s, TASK_COST_S)
 
     def expected_s(self, task: Task) -> float:
         """Return how long a task will probably run."""
@@ -412,10 +417,9 @@ class State:
 
     def drop_replica(self, task: Task, member: Member) -> None:
         """Note that a worker does not hold it any more."""
-        if task in member.held:
-            del member.held[task]
-            member.held_bytes -= task.nbytes
-            task.holders = tuple(other for other in task.holders if other is not member)
+        del member.held[task]
+        member.held_bytes -= task.nbytes
+        task.holders = tuple(other for other in task.holders if other is not member)
 
     # -- events ------------------------------------------------------------------------------------------------------
 

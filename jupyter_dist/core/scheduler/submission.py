@@ -76,14 +76,11 @@ def on_release(state: State, session: Session, message: Release, now: float) -> 
     for task in dropped:
         state.unwant(session, task)
     lineage.release(state, dropped, now)
-    drop_functions(state)
 
 
 def drop_functions(state: State) -> None:
     """Tell workers which functions will not be called again."""
     overdue = state.overdue_functions()
-    if not overdue:
-        return
     for member in state.members.values():
         had = tuple(function_id for function_id in overdue if function_id in member.functions)
         if had:

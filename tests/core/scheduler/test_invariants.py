@@ -1,0 +1,138 @@
+"""Each invariant notices a table that was changed by hand."""
+
+import pytest
+
+from jupyter_dist.errors import InvariantError
+from tests.core.scheduler.bench import Bench
+
+
+def make():
+    """Return a bench with a task in each state."""
+    bench = Bench()
+    client, worker = bench.client("s"), bench.worker(slots=2)
+    for key in ("memory", "inline", "lineage", "erred", "runs"):
+        bench.submit(client, key)
+    for key in ("memory", "inline", "lineage"):
+        bench.finish(worker, key, b"v" if key == "inline" else None)
+    bench.submit(client, "made", "lineage")
+    bench.finish(worker, "made")
+    bench.release(client, "lineage")
+    bench.err(worker, "erred")
+    bench.submit(client, "waits", "runs")
+    bench.submit(client, "fast", label="other")
+    bench.finish(worker, "fast")
+    bench.release(client, "fast")
+    bench.submit(client, "queued", workers=("nobody",))
+    return bench, bench.state.members[worker]
+
+
+def set_state(key, state):
+    def change(bench, _member):
+        bench.task(key).state = state
+
+    return change
+
+
+def set_field(key, name, value):
+    def change(bench, _member):
+        setattr(bench.task(key), name, value)
+
+    return change
+
+
+def refile(bench, member):
+    bench.state.members[99] = bench.state.members.pop(member.incarnation)
+
+
+def forget_worker(bench, member):
+    del bench.state.members[member.incarnation]
+
+
+def forget_session(bench, _member):
+    bench.state.sessions.clear()
+
+
+def forget_input(bench, _member):
+    del bench.state.tasks["runs"]
+
+
+def drop_from_idle(bench, member):
+    bench.state.idle.pop(member)
+
+
+def add_to_open(bench, member):
+    bench.state.open[member] = None
+
+
+def add_zombie(bench, member):
+    member.zombies.add(bench.attempt("runs"))
+
+
+def withdraw_unknown(_bench, member):
+    member.withdrawing.add(12345)
+
+
+def lower_occupancy(_bench, member):
+    member.occupancy_s = -1.0
+
+
+def hold_more(bench, member):
+    member.held[bench.task("inline")] = None
+
+
+def want_more(bench, _member):
+    bench.state.sessions["s"].wants[bench.task("lineage")] = 1
+
+
+def count_function(bench, _member):
+    bench.state.functions["id-f"].tasks = 0
+
+
+def forget_function(bench, _member):
+    del bench.state.functions["id-f"]
+
+
+def queue_without_bound(bench, _member):
+    (queue,) = bench.state.restricted.values()
+    bench.state.queue.extend(queue)
+
+
+FAULTS = [
+    (set_state("runs", "memory"), "are said to be"),
+    (set_field("inline", "value", b"longer"), "inline bytes noted"),
+    (set_field("waits", "missing", 0), "waits for nothing|inputs noted"),
+    (set_field("runs", "consumers", 0), "consumers noted"),
+    (set_field("runs", "dependents", {}), "does not know its dependent"),
+    (forget_input, "not in the tables"),
+    (set_state("lineage", "waiting"), "waits for nothing"),
+    (set_state("runs", "released"), "nobody makes"),
+    (set_state("waits", "queued"), "without its inputs"),
+    (set_field("runs", "member", None), "contradict"),
+    (set_field("memory", "holders", ()), "holders"),
+    (set_field("erred", "error", None), "error None"),
+    (set_field("memory", "sessions", ()), "needed by nobody"),
+    (set_field("lineage", "dependents", None), "should be forgotten"),
+    (refile, "filed under 99"),
+    (set_field("runs", "attempt", 5), "which says otherwise"),
+    (hold_more, "holds <Task inline memory>"),
+    (add_zombie, "zombie and current"),
+    (withdraw_unknown, "withdraws what it does not have"),
+    (lower_occupancy, "occupancy -1"),
+    (drop_from_idle, "idle False"),
+    (add_to_open, "in hand and idle at once"),
+    (forget_worker, "a worker that is gone"),
+    (want_more, "session"),
+    (forget_session, "a session that is gone"),
+    (count_function, "0 tasks noted"),
+    (forget_function, "a function that is not known"),
+    (queue_without_bound, "although 1 workers are idle"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), FAULTS)
+def test_check_of_a_table_changed_by_hand_raises(fault, words):
+    bench, member = make()
+    bench.machine.check()
+    fault(bench, member)
+    with pytest.raises(InvariantError, match=words):
+        bench.machine.check()

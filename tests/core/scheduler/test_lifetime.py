@@ -1,0 +1,143 @@
+"""The cluster as a whole: restart, scale, stop, and stopping by itself."""
+
+import pytest
+
+from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler.lifetime import is_clean
+from jupyter_dist.messages import (
+    Answer,
+    CloseSession,
+    KeyCancelled,
+    ProcessPulse,
+    Pulse,
+    Refused,
+    ReplaceWorkers,
+    RestartCluster,
+    ScaleCluster,
+    SetWorkers,
+    StopCluster,
+    StopHost,
+)
+from tests.core.scheduler.bench import Bench
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def test_restart_cancels_everything_and_leaves_nothing(bench):
+    client, other, nanny = bench.client(), bench.client(), bench.nanny(workers=1)
+    worker = bench.worker(nanny="n", slots=2)
+    wishes = [bench.submit(client, key) for key in ("held", "runs", "queued", "in-hand")]
+    bench.submit(other, "bound", workers=("nobody",))
+    bench.finish(worker, "held", None)
+    bench.put(other, "data")
+    bench.say(client, RestartCluster(7))
+    assert is_clean(bench.state)
+    assert not bench.state.members
+    assert bench.state.inline_bytes == 0
+    assert bench.heard(client, KeyCancelled)[0].wishes == tuple(wishes)
+    assert len(bench.heard(other, KeyCancelled)[0].wishes) == 2
+    assert bench.heard(nanny, ReplaceWorkers) == [ReplaceWorkers((), "the cluster was restarted")]
+    assert worker in bench.closes
+
+
+def test_restart_is_answered_when_the_fresh_workers_are_there(bench):
+    client, nanny = bench.client(), bench.nanny(workers=2)
+    old = bench.worker("w0", nanny="n")
+    bench.say(
+        nanny,
+        Pulse((ProcessPulse("w0", bench.pids[old], "running", 0, 0.0), ProcessPulse("w1", 55, "running", 0, 0.0))),
+    )
+    bench.say(client, RestartCluster(7))
+    for name, pid in (("w0", bench.pids[old]), ("w1", 55)):  # w1 was on its way to register
+        assert bench.heard(bench.worker(name, nanny="n", pid=pid), Refused)
+    bench.worker("w0", nanny="n")
+    assert not bench.heard(client, Answer)
+    bench.worker("w1", nanny="n")
+    assert bench.heard(client, Answer) == [Answer(7)]
+
+
+def test_restart_counts_only_workers_that_are_there(bench):
+    client, dead = bench.client(), None
+    bench.nanny(workers=1)
+    bench.say(client, RestartCluster(1))
+    bench.submit(client, "a")
+    bench.state.restarts[0].until_s = bench.now + 5
+    bench.nanny("m", workers=1)
+    dead = bench.worker("w0", nanny="n")
+    bench.say(dead, Disconnected("gone"))
+    bench.worker("w1", nanny="n")
+    assert not bench.heard(client, Answer)
+
+
+@pytest.mark.parametrize(("hosts", "words"), [(1, "only 0 of 1 workers came back"), (0, "no host is connected")])
+def test_restart_whose_workers_do_not_come_back_says_so(bench, hosts, words):
+    client = bench.client()
+    for _ in range(hosts):
+        bench.nanny()
+    bench.say(client, RestartCluster(7))
+    bench.tick(29.0)
+    assert not bench.heard(client, Answer)
+    bench.tick(2.0)
+    (answer,) = bench.heard(client, Answer)
+    assert words in answer.error
+
+
+def test_restart_asked_by_one_that_left_is_answered_to_nobody(bench):
+    client, _nanny = bench.client(), bench.nanny()
+    bench.say(client, RestartCluster(7))
+    bench.say(client, Disconnected("gone"))
+    bench.worker(nanny="n")
+    assert not bench.state.restarts
+    assert not bench.heard(client, Answer)
+
+
+def test_scale_spreads_over_the_hosts(bench):
+    client, first, second = bench.client(), bench.nanny("n"), bench.nanny("m")
+    bench.say(client, ScaleCluster(1, 5))
+    assert bench.heard(first, SetWorkers) == [SetWorkers(3)]
+    assert bench.heard(second, SetWorkers) == [SetWorkers(2)]
+    assert bench.heard(client, Answer) == [Answer(1)]
+
+
+@pytest.mark.parametrize(
+    ("workers", "words"), [(-1, "choose 0 to 1024"), (1025, "choose"), (2, "no host is connected")]
+)
+def test_scale_that_cannot_be_is_refused_with_what_would(bench, workers, words):
+    client = bench.client()
+    bench.say(client, ScaleCluster(1, workers))
+    assert words in bench.heard(client, Answer)[0].error
+
+
+def test_stop_cancels_tells_the_nannies_and_ends(bench):
+    client, nanny = bench.client(), bench.nanny()
+    wish = bench.submit(client, "a")
+    bench.say(client, StopCluster(3))
+    assert bench.heard(client, Answer) == [Answer(3)]
+    assert bench.heard(client, KeyCancelled)[0].wishes == (wish,)
+    assert bench.heard(nanny, StopHost)
+    assert bench.stopped == "the cluster was stopped"
+
+
+def test_idle_detached_cluster_stops_by_itself_with_observers_looking_on():
+    bench = Bench(detached=True, idle_stop_s=60.0)
+    client = bench.client(linger_s=1000.0)
+    bench.client(kind="observer")
+    bench.submit(client, "a")
+    for _ in range(10):
+        bench.tick(10.0)
+    assert not bench.stopped
+    bench.say(client, CloseSession())
+    bench.tick(59.0)
+    assert not bench.stopped
+    bench.tick(2.0)
+    assert "1 minutes" in bench.stopped
+
+
+def test_idle_cluster_that_is_not_detached_lives_on():
+    bench = Bench(idle_stop_s=1.0)
+    for _ in range(5):
+        bench.tick(10.0)
+    assert not bench.stopped
