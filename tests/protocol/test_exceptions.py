@@ -202,7 +202,7 @@ def test_error_with_lock_in_it_falls_back():
     error = ValueError("locked")
     error.lock = asyncio.Lock  # type: ignore[attr-defined]
     error.frame = (lambda: 0).__code__  # type: ignore[attr-defined]
-    error.generator = (i for i in ())  # type: ignore[attr-defined]
+    error.generator = (i for i in [1])  # type: ignore[attr-defined]
     info, loaded = journey(error)
     assert info.pickled == b""
     assert isinstance(loaded, RemoteError)
@@ -259,7 +259,9 @@ def test_unknown_bytes_on_the_client_are_a_remote_error():
     assert str(load_exception(info)) == "pkg.MissingError: words"
 
 
-@pytest.mark.parametrize(("kind", "cls"), [("lost", DataLostError), ("timeout", TaskTimeoutError), ("result", ResultError)])
+@pytest.mark.parametrize(
+    ("kind", "cls"), [("lost", DataLostError), ("timeout", TaskTimeoutError), ("result", ResultError)]
+)
 def test_error_of_ours_is_raised_by_its_kind(kind, cls):
     error = load_exception(ErrorInfo("X", "words", "trace", kind=kind))
     assert type(error) is cls

@@ -1,0 +1,119 @@
+"""One task, from its packed call to its packed result, in the thread of a slot.
+
+Everything here runs a user's code: loading the function and the arguments, the call, packing the result, describing the
+exception. So everything is inside one `try`, whatever is raised becomes the task's error, and nothing of a user's value
+is used but its type: no comparison, no length, no truth, no text.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any
+
+import cloudpickle
+
+from jupyter_dist.core.worker.effects import Inline, InputValue, Live, Opaque, ReadyTask
+from jupyter_dist.messages import ErrorInfo, FunctionBody
+from jupyter_dist.protocol.exceptions import describe_exception, describe_result_error
+from jupyter_dist.protocol.inputs import inputs_available
+from jupyter_dist.protocol.payload import pack_inline, pack_value, unpack_value
+from jupyter_dist.protocol.tracebacks import name_type
+
+GENERATORS = (GeneratorType, AsyncGeneratorType)
+
+
+class Outcome(Opaque, frozen=True, eq=False):
+    """How a task ended: with an error, a small packed value, or a live one."""
+
+    value: bytes | None = None
+    live: object = None
+    nbytes: int = 0
+    type_name: str = ""
+    error: ErrorInfo | None = None
+
+
+class Functions:
+    """The functions this process has loaded, by id. Slots share it."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def load(self, body: FunctionBody) -> Any:
+        """Return a function, loaded at its first use."""
+        try:
+            return self._loaded[body.id]
+        except KeyError:
+            function = self._loaded[body.id] = cloudpickle.loads(body.body)
+            return function
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Unload functions no task calls any more."""
+        for function in ids:
+            self._loaded.pop(function, None)
+
+
+def run_call(ready: ReadyTask, functions: Functions, inline_bytes_max: int) -> Outcome:
+    """Run a task. Raises only what strikes it from outside (`jupyter_dist.processes.interrupt`)."""
+    key = ready.task.key
+    try:
+        value = _call(ready, functions)
+    except BaseException as error:  # noqa: BLE001 - SystemExit and its like are the task's error, not the worker's
+        return Outcome(error=describe_exception(error, key))
+    return _pack(value, key, inline_bytes_max)
+
+
+def describe_interrupt(error: BaseException, ready: ReadyTask) -> Outcome:
+    """Return the outcome of a task that was struck between its own code and ours."""
+    return Outcome(error=describe_exception(error, ready.task.key))
+
+
+def _call(ready: ReadyTask, functions: Functions) -> object:
+    try:
+        function = functions.load(ready.function)
+        args, kwargs = _load_arguments(ready)
+    except BaseException as error:
+        _note(error, f"raised while the call of {ready.function.label} was being loaded on the worker")
+        raise
+    value: object = function(*args, **kwargs)
+    if type(value) is CoroutineType:
+        return asyncio.run(value)
+    return value
+
+
+def _load_arguments(ready: ReadyTask) -> tuple[Iterable[Any], Mapping[str, Any]]:
+    if not ready.inputs:
+        args, kwargs = cloudpickle.loads(ready.task.arguments)
+        return args, kwargs
+    values = {key: _load_input(value) for key, value in ready.inputs.items()}
+    with inputs_available(values):
+        args, kwargs = cloudpickle.loads(ready.task.arguments)
+    return args, kwargs
+
+
+def _load_input(value: InputValue) -> object:
+    if isinstance(value, Live):
+        return value.value
+    return unpack_value((value.stream,) if isinstance(value, Inline) else value.buffers)
+
+
+def _note(error: BaseException, words: str) -> None:
+    with contextlib.suppress(TypeError):  # the user put something else where notes are
+        BaseException.add_note(error, words)
+
+
+def _pack(value: object, key: str, inline_bytes_max: int) -> Outcome:
+    cls = type(value)
+    type_name = name_type(cls)
+    try:
+        buffers = pack_value(value)
+        nbytes = sum(map(len, buffers))
+        if nbytes > inline_bytes_max:
+            return Outcome(live=value, nbytes=nbytes, type_name=type_name)
+        packed = bytes(buffers[0]) if len(buffers) == 1 else pack_inline(value)
+    except KeyboardInterrupt:
+        raise  # the task was struck; its result is not to blame
+    except BaseException as error:  # noqa: BLE001 - a user's `__reduce__` may raise anything
+        remedy = "; return a list of what it yields" if cls in GENERATORS else ""
+        return Outcome(error=describe_result_error(error, type_name, key, remedy))
+    return Outcome(value=packed, nbytes=nbytes, type_name=type_name)

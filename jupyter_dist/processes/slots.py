@@ -1,0 +1,244 @@
+"""The slots of a worker: threads that run tasks, slot 0 in the main thread, and the hand they take them from.
+
+The event loop is in another thread. Neither waits for the other: a slot takes its next task straight from the hand, and
+what it reports is collected; the loop is woken once for a burst of reports. A slot that finds the hand empty blocks,
+and with that gives Python's lock to the loop.
+
+Who owns a task in the hand is decided by one atomic step, `dict.pop`: a slot that takes it and a loop that takes it
+back cannot both get it.
+"""
+
+import contextlib
+import functools
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import copy_context
+
+from jupyter_dist.core.worker.effects import ReadyTask
+from jupyter_dist.core.worker.events import Began, Ended, Printed
+from jupyter_dist.messages import TaskErred, TaskFinished, TaskOutput
+from jupyter_dist.processes.call import Functions, Outcome, describe_interrupt, run_call
+from jupyter_dist.processes.interrupt import Guard, MainGuard, ThreadGuard
+from jupyter_dist.processes.output import Capture, Chunk, current_capture, join_tail
+from jupyter_dist.processes.page import PageWriter
+from jupyter_dist.settings import Settings
+
+Report = Began | Ended
+
+WITHDRAWN_MAX = 1000  # numbers of tasks taken back that the hand's queue may hold beside its tasks
+
+
+class Hand:
+    """Tasks that are ready, in the order they shall begin."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[int, ReadyTask] = {}  # the truth
+        self._order: queue.SimpleQueue[int] = queue.SimpleQueue()  # their numbers, and numbers of some taken back
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def has_output(self) -> bool:
+        """Return whether somebody listens to what one of the tasks will print. For the loop's thread."""
+        return any(ready.task.output for ready in list(self._tasks.values()))
+
+    def put(self, tasks: Sequence[ReadyTask]) -> None:
+        """Add tasks at the end."""
+        for ready in tasks:
+            number = ready.task.attempt
+            self._tasks[number] = ready
+            self._order.put(number)
+
+    def take(self) -> ReadyTask:
+        """Return the next task, which is the caller's from now on. Blocks until there is one."""
+        while True:
+            ready = self._tasks.pop(self._order.get(), None)
+            if ready is not None:
+                return ready
+
+    def take_back(self, attempts: Sequence[int]) -> tuple[int, ...]:
+        """Return those of these attempts that no slot has taken. None will take them any more."""
+        taken = tuple(number for number in attempts if self._tasks.pop(number, None) is not None)
+        if self._order.qsize() > len(self._tasks) + WITHDRAWN_MAX:
+            self._tidy()
+        return taken
+
+    def _tidy(self) -> None:
+        numbers: list[int] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                numbers.append(self._order.get_nowait())
+        for number in numbers:
+            if number in self._tasks:
+                self._order.put(number)
+
+
+class Reports:
+    """What the slots have to say, for a loop that is woken once for a burst.
+
+    Parameters
+    ----------
+    wake : callable
+        Makes the loop call `take` soon. Called from any slot's thread.
+    """
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self._wake = wake
+        self._reports: deque[Report] = deque()
+        self._is_awake = False
+
+    def add(self, report: Report, *, wake: bool) -> None:
+        """Add a report; without ``wake`` it waits for the next one that cannot."""
+        self._reports.append(report)
+        if wake and not self._is_awake:
+            self._is_awake = True
+            self._wake()
+
+    def take(self) -> list[Report]:
+        """Return what there is, oldest first. For the loop's thread."""
+        self._is_awake = False  # before looking: who adds after this wakes again
+        reports = self._reports
+        return [reports.popleft() for _ in range(len(reports))]
+
+
+class Slot:
+    """One thread's part: take a task, run it, report.
+
+    Attributes
+    ----------
+    current : tuple or None
+        The task it runs, what that printed, and since when (seconds since the epoch).
+    """
+
+    def __init__(self, index: int, shared: "Slots", guard: Guard) -> None:
+        self.index = index
+        self.guard = guard
+        self.current: tuple[ReadyTask, Capture, float] | None = None
+        self._shared = shared
+
+    def run(self) -> None:
+        """Run tasks for ever."""
+        while True:
+            try:
+                self.execute(self._shared.hand.take())
+            except KeyboardInterrupt:
+                continue  # a user's handler of some signal raised it between two tasks
+
+    def execute(self, ready: ReadyTask) -> None:
+        """Run one task and report it."""
+        shared, task = self._shared, ready.task
+        capture = Capture(shared.output_bytes_max)
+        started_s = time.time()
+        self.current = (ready, capture, started_s)
+        shared.reports.add(Began(task.attempt), wake=task.timeout_s > 0)
+        shared.page.begin(self.index, task.attempt)
+        current_capture.set(capture)
+        work = functools.partial(copy_context().run, run_call, ready, shared.functions, shared.inline_bytes_max)
+        interrupted = functools.partial(describe_interrupt, ready=ready)
+        try:
+            outcome = self.guard.run(task.attempt, work, interrupted)
+        except BaseException as error:  # noqa: BLE001 - whatever got here: the scheduler must hear of this attempt
+            outcome = describe_interrupt(error, ready)
+        del work
+        current_capture.set(None)
+        if os.getpid() != shared.pid:
+            os._exit(0)  # the user's code forked, and the child came back: the slot is its parent's
+        shared.page.end(self.index)
+        self.current = None
+        shared.reports.add(self._make_report(ready, outcome, capture, started_s), wake=True)
+
+    def _make_report(self, ready: ReadyTask, outcome: Outcome, capture: Capture, started_s: float) -> Ended:
+        task = ready.task
+        chunks = capture.close()
+        if chunks and task.output:
+            output, tail = make_output(ready, chunks), ""
+        else:
+            output, tail = (), join_tail(chunks)
+        times = (started_s, time.time(), self.index, tail)
+        if outcome.error is not None:
+            return Ended(TaskErred(task.key, task.attempt, outcome.error, *times), None, output)
+        reply = TaskFinished(task.key, task.attempt, outcome.value, outcome.nbytes, outcome.type_name, *times)
+        return Ended(reply, outcome.live, output)
+
+
+class Slots:
+    """All slots of a worker and what they share. Made in the main thread, which then calls `run_main`.
+
+    Parameters
+    ----------
+    count : int
+        How many, at least one.
+    page : PageWriter
+        Where each slot says that it is inside a user's code.
+    wake : callable
+        Makes the loop look at ``reports`` soon.
+    settings : Settings
+        For bounds.
+    """
+
+    def __init__(self, count: int, page: PageWriter, wake: Callable[[], object], settings: Settings) -> None:
+        self.hand = Hand()
+        self.reports = Reports(wake)
+        self.page = page
+        self.functions = Functions()
+        self.inline_bytes_max = settings.inline_bytes_max
+        self.output_bytes_max = settings.output_bytes_max
+        self.pid = os.getpid()
+        self._stopping: set[int] = set()  # attempts that shall be interrupted
+        guards: list[Guard] = [MainGuard(self._stopping), *(ThreadGuard(self._stopping) for _ in range(count - 1))]
+        self._slots = [Slot(index, self, guard) for index, guard in enumerate(guards)]
+
+    def run_main(self) -> None:
+        """Start the other slots and be slot 0, for ever."""
+        for slot in self._slots[1:]:
+            threading.Thread(target=slot.run, name=f"slot-{slot.index}", daemon=True).start()
+        self._slots[0].run()
+
+    def interrupt(self, attempts: Iterable[int]) -> None:
+        """Raise `KeyboardInterrupt` in attempts that slots have taken: at `strike`, or as soon as their code begins."""
+        self._stopping.update(attempts)
+
+    def strike(self) -> bool:
+        """Interrupt what shall be; return whether to come back because one may not have felt it."""
+        felt = [not slot.guard.strike(attempt) for attempt in self._stopping for slot in self._slots]
+        return not all(felt)
+
+    def forget_interrupts(self, reports: Sequence[Report]) -> None:
+        """Take note that attempts have ended, and cannot be interrupted any more."""
+        if self._stopping:
+            self._stopping.difference_update(report.reply.attempt for report in reports if isinstance(report, Ended))
+
+    def list_running(self) -> tuple[tuple[int, int, float], ...]:
+        """Return the attempt, the slot and the start of what runs now."""
+        found = ((slot.index, slot.current) for slot in self._slots)
+        return tuple((current[0].task.attempt, index, current[2]) for index, current in found if current is not None)
+
+    def has_output(self) -> bool:
+        """Return whether somebody listens to what a task prints that runs or is in the hand."""
+        return any(True for _ in self._listened()) or self.hand.has_output()
+
+    def take_output(self) -> Printed:
+        """Return what running tasks printed that somebody listens to."""
+        taken = (make_output(ready, capture.take()) for ready, capture in self._listened())
+        return Printed(tuple(output for outputs in taken for output in outputs))
+
+    def _listened(self) -> Iterator[tuple[ReadyTask, Capture]]:
+        for slot in self._slots:
+            current = slot.current
+            if current is not None and current[0].task.output:
+                yield current[0], current[1]
+
+
+def make_output(ready: ReadyTask, chunks: Sequence[Chunk]) -> tuple[TaskOutput, ...]:
+    """Return chunks as messages, neighbours of one stream joined."""
+    joined: list[Chunk] = []
+    for stream, text in chunks:
+        if joined and joined[-1][0] == stream:
+            joined[-1] = (stream, joined[-1][1] + text)
+        else:
+            joined.append((stream, text))
+    return tuple(TaskOutput(ready.task.key, ready.task.attempt, stream, text) for stream, text in joined)

@@ -1,0 +1,321 @@
+"""The worker process: its machine, and the driver that feeds it and performs its effects.
+
+The main thread is slot 0 and runs tasks. This module's loop runs in a thread of its own: the connection to the
+scheduler, the exchange, the timers, the heartbeat. It alone touches the machine. The process ends by `os._exit`, from
+the loop's thread, because a task, or a thread a task left behind, must not be able to keep it.
+
+A connection to the scheduler that is lost is made anew for three leases, as a new incarnation; then the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import math
+import os
+import platform
+import sys
+import threading
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+from jupyter_dist.comm.channel import Channel
+from jupyter_dist.comm.connect import connect
+from jupyter_dist.comm.event_loop import new_event_loop
+from jupyter_dist.comm.links import WORKER_SIDE
+from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.worker.effects import Effects, TakeBack
+from jupyter_dist.core.worker.events import TakenBack, WorkerEvent
+from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
+from jupyter_dist.errors import ProtocolError
+from jupyter_dist.messages import Message, RegisterWorker
+from jupyter_dist.processes.config import WorkerConfig
+from jupyter_dist.processes.exchange import Exchange, Fetching
+from jupyter_dist.processes.lifeline import die_with_parent
+from jupyter_dist.processes.output import follow_threads, install_streams
+from jupyter_dist.processes.page import PageWriter
+from jupyter_dist.processes.sampling import Sampler
+from jupyter_dist.processes.signals import open_wakeup, watch_signals
+from jupyter_dist.processes.slots import Slots
+
+LOG = logging.getLogger("jupyter_dist.worker")
+
+SWITCH_INTERVAL_S = 0.001  # the loop's thread gets Python's lock from a task that computes after so long
+STRIKE_INTERVAL_S = 0.02  # between two attempts to interrupt a task
+RETRY_S = 0.1  # between two attempts to connect
+FLUSH_S_MAX = 1.0  # how long the end of the process waits for what is unsent
+EXIT_ORPHAN = 70
+EXIT_REFUSED = 71
+
+
+class Worker:
+    """The driver of a worker's machine. All of it runs in the loop's thread, except the constructor and `wake`.
+
+    Parameters
+    ----------
+    config : WorkerConfig
+        Who this worker is.
+    loop : asyncio.AbstractEventLoop
+        The loop, not running yet.
+    page : PageWriter
+        What it shares with the nanny.
+    """
+
+    def __init__(self, config: WorkerConfig, loop: asyncio.AbstractEventLoop, page: PageWriter) -> None:
+        self._config = config
+        self._loop = loop
+        self._machine = WorkerMachine(config.settings, config.slots)
+        self.slots = Slots(config.slots, page, self.wake, config.settings)
+        self._exchange = Exchange(config.identity, config.settings, self._machine.find_held, self._on_fetching)
+        self._sampler = Sampler()
+        self._links = count(LOCAL + 1)
+        self._channel: Channel | None = None
+        self._is_welcome = False
+        self._is_listening = False  # the timer that forwards output is set
+        self._next_strike: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = math.inf  # uvloop's handle does not say, when it is due at once
+        self._stopped: asyncio.Future[int] = loop.create_future()  # the exit code
+
+    def wake(self) -> None:
+        """Have the loop take the slots' reports soon. Called from any thread."""
+        self._loop.call_soon_threadsafe(self._on_reports)
+
+    def stop(self, code: int, reason: str) -> None:
+        """End the process soon, in order."""
+        if not self._stopped.done():
+            LOG.info("%s ends: %s", self._config.name, reason)
+            self._stopped.set_result(code)
+
+    async def run(self) -> int:
+        """Work until it is time to end; return the exit code."""
+        await self._exchange.open(self._config.address)
+        tasks = [asyncio.ensure_future(self._keep_connected()), asyncio.ensure_future(self._beat())]
+        for task in tasks:
+            task.add_done_callback(self._on_task_done)
+        try:
+            return await self._stopped
+        finally:
+            await self._close(tasks)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._stopped.done():
+            self._stopped.set_exception(error)
+
+    async def _close(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if self._channel is not None:
+            self._channel.close("the worker ends")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S_MAX):
+                await self._exchange.close()
+
+    # -- the connection to the scheduler -----------------------------------------------------------------------------
+
+    async def _keep_connected(self) -> None:
+        patience_s = 3 * self._config.settings.lease_s
+        give_up = self._loop.time() + patience_s
+        while not self._stopped.done():
+            try:
+                lost = await self._connect()
+            except ProtocolError as error:  # it will not pass by itself
+                self.stop(EXIT_REFUSED, str(error))
+                return
+            except OSError as error:
+                if self._loop.time() > give_up:
+                    self.stop(0, f"no scheduler for {patience_s:g} s: {error}")
+                    return
+                await asyncio.sleep(RETRY_S)
+                continue
+            LOG.warning("the connection to the scheduler is lost: %s", await lost)
+            give_up = self._loop.time() + patience_s
+
+    async def _connect(self) -> asyncio.Future[str]:
+        config, identity = self._config, self._config.identity
+        link = _Link(next(self._links), self)
+        self._channel = await connect(
+            identity.address,
+            role="worker",
+            identity_cluster=identity.cluster,
+            secret=identity.secret,
+            codec=WORKER_SIDE,
+            receiver=link,
+            settings=config.settings,
+        )
+        self._channel.send(
+            RegisterWorker(
+                name=config.name,
+                host=config.host,
+                pid=os.getpid(),
+                address=self._exchange.address,
+                slots=config.slots,
+                memory_bytes_max=config.memory_bytes_max,
+                nanny=config.nanny,
+                python=platform.python_version(),
+            )
+        )
+        return link.lost
+
+    def on_closed(self, source: int, reason: str) -> None:
+        """Take the end of a connection to the scheduler."""
+        self._channel, self._is_welcome = None, False
+        self.deliver(source, [Disconnected(reason)])
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.settings.heartbeat_s)
+            if self._channel is not None and self._is_welcome:
+                running = self.slots.list_running()
+                self._channel.send(self._sampler.sample(running, *self._machine.count_held()))
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def deliver(self, source: int, events: Sequence[WorkerEvent]) -> None:
+        """Have the machine handle what came, and do what it says."""
+        self._perform(self._machine.handle(source, events, self._loop.time()))
+
+    def _on_reports(self) -> None:
+        reports = self.slots.reports.take()
+        self.slots.forget_interrupts(reports)
+        self.deliver(LOCAL, reports)
+
+    def _on_fetching(self, events: Sequence[Fetching]) -> None:
+        self.deliver(LOCAL, events)
+
+    def _on_time(self) -> None:
+        self._timer, self._timer_due = None, math.inf
+        self._perform(self._machine.tick(self._loop.time()))
+
+    def _forward_output(self) -> None:
+        self._is_listening = self.slots.has_output()
+        self.deliver(LOCAL, [self.slots.take_output()])
+        if self._is_listening:
+            self._loop.call_later(self._config.settings.output_interval_s, self._forward_output)
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: Effects) -> None:
+        """Do what the machine says, in the order `Effects` gives."""
+        self._perform_orders(effects)
+        taken = [self._take_back(order) for order in effects.taken_back]
+        gone = {attempt for event in taken for attempt in event.taken}
+        if effects.interrupts:
+            self.slots.interrupt(attempt for attempt in effects.interrupts if attempt not in gone)
+            self._strike()
+        for request in effects.abandoned:
+            self._exchange.abandon(request)
+        for wanted in effects.fetches:
+            self._exchange.fetch(wanted)
+        if effects.says and self._channel is not None:
+            self._channel.send_all(effects.says)
+        if effects.discarded:
+            self._exchange.discard(effects.discarded)
+        self._arm()
+        if taken:
+            self.deliver(LOCAL, taken)
+
+    def _perform_orders(self, effects: Effects) -> None:
+        if effects.welcomed:
+            self._is_welcome = True
+            LOG.info("%s is connected to the scheduler as %s", self._config.name, effects.welcomed)
+        if effects.refused:
+            self.stop(EXIT_REFUSED, f"the scheduler will not have it: {effects.refused}")
+        if effects.inline_bytes_max >= 0:
+            self.slots.inline_bytes_max = effects.inline_bytes_max
+        if effects.forgotten:
+            self.slots.functions.forget(effects.forgotten)
+        if effects.ready:
+            self.slots.hand.put(effects.ready)
+            if not self._is_listening and any(ready.task.output for ready in effects.ready):
+                self._is_listening = True
+                self._loop.call_later(self._config.settings.output_interval_s, self._forward_output)
+
+    def _take_back(self, order: TakeBack) -> TakenBack:
+        return TakenBack(order.already + self.slots.hand.take_back(order.attempts), order.answer)
+
+    def _strike(self) -> None:
+        if self._next_strike is not None:
+            self._next_strike.cancel()
+        again = self.slots.strike()
+        self._next_strike = self._loop.call_later(STRIKE_INTERVAL_S, self._strike) if again else None
+
+    def _arm(self) -> None:
+        """Set the timer to the machine's deadline; one that fires too early does no harm, so it is left."""
+        due = self._machine.deadline()
+        if due is None or due >= self._timer_due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._on_time)
+        self._timer_due = due
+
+
+class _Link:
+    """The receiver of one connection to the scheduler. ``lost`` is done when it is closed, with the reason."""
+
+    def __init__(self, source: int, worker: Worker) -> None:
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._source = source
+        self._worker = worker
+
+    def received(self, messages: list[Message], _buffers: list[memoryview]) -> None:
+        self._worker.deliver(self._source, messages)  # type: ignore[arg-type]  # the codec lets nothing else in
+
+    def closed(self, reason: str) -> None:
+        self._worker.on_closed(self._source, reason)
+        if not self.lost.done():
+            self.lost.set_result(reason)
+
+
+# -- the process ---------------------------------------------------------------------------------------------------------
+
+
+def main(config: WorkerConfig) -> None:
+    """Be a worker, in the main thread of a process of its own. Does not return."""
+    parent = os.getppid()
+    die_with_parent()
+    if os.getppid() != parent:
+        os._exit(EXIT_ORPHAN)  # it died before the kernel was asked
+    _prepare_process(config)
+    loop = new_event_loop()
+    worker = Worker(config, loop, PageWriter(config.page, config.slots))
+    loop.call_soon(watch_signals, loop, open_wakeup(), lambda: worker.stop(0, "it was asked to end (SIGTERM)"))
+    install_streams()
+    follow_threads()
+    threading.Thread(target=_run_loop, args=(loop, worker), name="loop", daemon=True).start()
+    worker.slots.run_main()
+
+
+def _prepare_process(config: WorkerConfig) -> None:
+    os.chdir(config.scratch)
+    faulthandler.enable(Path("faulthandler.log").open("w", encoding="utf-8"))  # noqa: SIM115 - open while we live
+    _open_log()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
+def _open_log() -> None:
+    """Send this package's log to standard error as it is now. The root logger is left to the tasks."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    log = logging.getLogger("jupyter_dist")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
+    code = 1
+    try:
+        asyncio.set_event_loop(loop)
+        code = loop.run_until_complete(worker.run())
+    except BaseException:
+        LOG.exception("the worker fails")
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        os._exit(code)

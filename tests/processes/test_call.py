@@ -1,0 +1,162 @@
+import asyncio
+import contextvars
+
+import cloudpickle
+import pytest
+
+from jupyter_dist.core.worker.effects import Fetched, Inline, Live, ReadyTask
+from jupyter_dist.messages import AssignedTask, FunctionBody
+from jupyter_dist.processes.call import Functions, describe_interrupt, run_call
+from jupyter_dist.protocol.inputs import InputRef
+from jupyter_dist.protocol.payload import pack_value
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default=0)
+
+
+class Hostile:
+    """A value that objects to everything."""
+
+    def _refuse(self, *_):
+        raise RuntimeError("do not touch me")
+
+    __eq__ = __len__ = __hash__ = __sizeof__ = __bool__ = __repr__ = __str__ = _refuse
+
+    def __reduce__(self):
+        return Hostile, ()
+
+
+class Unloadable:
+    def __reduce__(self):
+        return int, ("x",)
+
+
+class Exploding:
+    def __reduce__(self):
+        raise SystemExit(1)
+
+
+def ready(function, *args, inputs=None, **kwargs):
+    body = FunctionBody("f", "label", cloudpickle.dumps(function))
+    return ReadyTask(AssignedTask("k", 1, "f", cloudpickle.dumps((args, kwargs))), body, inputs or {})
+
+
+def run(function, *args, inline=1000, **options):
+    return run_call(ready(function, *args, **options), Functions(), inline)
+
+
+def test_small_result_is_packed_inline():
+    outcome = run(lambda x, *, y: x + y, 1, y=2)
+    assert cloudpickle.loads(outcome.value) == 3
+    assert (outcome.type_name, outcome.error, outcome.live) == ("int", None, None)
+
+
+def test_large_result_stays_alive_with_its_size():
+    outcome = run(lambda: b"x" * 5000)
+    assert outcome.value is None
+    assert outcome.live == b"x" * 5000
+    assert 5000 <= outcome.nbytes < 5100
+
+
+def test_result_with_buffers_below_the_limit_is_packed_in_band():
+    outcome = run(lambda: bytearray(5000), inline=10_000)
+    assert cloudpickle.loads(outcome.value) == bytearray(5000)
+
+
+def test_hostile_result_is_never_touched():
+    outcome = run(Hostile)
+    assert outcome.error is None
+    assert type(cloudpickle.loads(outcome.value)) is Hostile
+    assert type(run(Hostile, inline=0).live) is Hostile
+
+
+def test_generator_result_errs_with_a_remedy():
+    outcome = run(lambda: (i for i in range(3)))
+    assert outcome.error.kind == "result"
+    assert "of type generator" in outcome.error.text
+    assert "'k'" in outcome.error.text
+    assert "return a list" in outcome.error.text
+
+
+def test_result_whose_packing_exits_errs_alone():
+    outcome = run(Exploding)
+    assert outcome.error.kind == "result"
+
+
+def test_user_error_has_only_the_users_frames():
+    def boom():
+        raise ValueError("bad")
+
+    outcome = run(boom)
+    assert (outcome.error.type_name, outcome.error.function) == ("ValueError", "boom")
+    assert "jupyter_dist/processes" not in outcome.error.traceback
+
+
+@pytest.mark.parametrize("cls", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, asyncio.CancelledError])
+def test_base_exception_is_the_tasks_error(cls):
+    def boom():
+        raise cls
+
+    assert run(boom).error.type_name.endswith(cls.__name__)
+
+
+def test_wrong_number_of_arguments_is_an_error_without_our_frames():
+    outcome = run(lambda: 1, 2)
+    assert outcome.error.type_name == "TypeError"
+    assert outcome.error.traceback.startswith("TypeError")
+
+
+def test_coroutine_function_is_run_to_its_end():
+    async def slow(x):
+        await asyncio.sleep(0)
+        return x * 2
+
+    async def boom():
+        raise ValueError("async")
+
+    assert cloudpickle.loads(run(slow, 4).value) == 8
+    outcome = run(boom)
+    assert outcome.error.function == "boom"
+    assert "runners.py" not in outcome.error.traceback
+
+
+def test_arguments_that_cannot_be_loaded_err_and_say_when():
+    outcome = run(lambda _: 1, Unloadable())
+    assert outcome.error.type_name == "ValueError"
+    assert "while the call of label was being loaded" in outcome.error.traceback
+
+
+def test_inputs_of_every_kind_reach_the_call():
+    live = [1]
+    inputs = {
+        "small": Inline(cloudpickle.dumps(10)),
+        "far": Fetched(pack_value(b"x" * 10_000)),
+        "here": Live(live, 100),
+    }
+
+    def call(values, here):
+        here.append(values["a"])
+        return len(values["b"][0])
+
+    values = {"a": InputRef("small"), "b": [InputRef("far")]}
+    assert cloudpickle.loads(run(call, values, InputRef("here"), inputs=inputs).value) == 10_000
+    assert live == [1, 10]
+
+
+def test_input_that_cannot_be_loaded_is_the_tasks_error():
+    inputs = {"x": Inline(cloudpickle.dumps(Unloadable()))}
+    assert run(lambda x: x, InputRef("x"), inputs=inputs).error.type_name == "ValueError"
+
+
+def test_function_is_loaded_once_until_forgotten():
+    functions = Functions()
+    body = FunctionBody("f", "label", cloudpickle.dumps(lambda: 1))
+    first = functions.load(body)
+    assert functions.load(body) is first
+    functions.forget(["f", "unknown"])
+    assert functions.load(body) is not first
+
+
+def test_interrupt_between_the_lines_is_described():
+    outcome = describe_interrupt(KeyboardInterrupt(), ready(lambda: 1))
+    assert outcome.error.type_name == "KeyboardInterrupt"
+    assert repr(outcome) == "<Outcome>"

@@ -1,0 +1,276 @@
+import signal
+import threading
+import time
+from typing import Any
+
+import cloudpickle
+import pytest
+
+from jupyter_dist.core.worker.effects import ReadyTask
+from jupyter_dist.core.worker.events import Began, Ended
+from jupyter_dist.messages import AssignedTask, FunctionBody, TaskErred, TaskFinished, TaskOutput
+from jupyter_dist.processes.interrupt import STOP_SIGNAL
+from jupyter_dist.processes.output import RoutedStream, current_capture
+from jupyter_dist.processes.page import PageWriter, read_page
+from jupyter_dist.processes.slots import WITHDRAWN_MAX, Hand, Reports, Slots, make_output
+from jupyter_dist.settings import Settings
+
+PATIENCE_S = 20
+
+
+def ready(attempt, function=int, *args, **options):
+    body = FunctionBody(f"f{attempt}", "f", cloudpickle.dumps(function))
+    return ReadyTask(AssignedTask(f"k{attempt}", attempt, body.id, cloudpickle.dumps((args, {})), **options), body, {})
+
+
+class FakeLoop:
+    """Collects the reports of slots, as the loop's thread would."""
+
+    def __init__(self):
+        self.slots = None
+        self.woken = 0
+        self.reports = []
+        self._news = threading.Condition()
+
+    def wake(self):
+        with self._news:
+            self.woken += 1
+            self._news.notify_all()
+
+    def until(self, condition):
+        with self._news:
+            while True:
+                self.reports += self.slots.reports.take()
+                if condition():
+                    return
+                assert self._news.wait(PATIENCE_S), "nothing came"
+
+    def ended(self, attempt):
+        found: list[Any] = []
+
+        def look():
+            found[:] = [r for r in self.reports if isinstance(r, Ended) and r.reply.attempt == attempt]
+            return found
+
+        self.until(look)
+        return found[0]
+
+
+@pytest.fixture
+def loop():
+    return FakeLoop()
+
+
+@pytest.fixture
+def slots(loop, tmp_path):
+    """Two slots in threads: slot 0's guard stays unused, as pytest has the main thread."""
+    before = signal.getsignal(STOP_SIGNAL)
+    made = Slots(3, PageWriter(tmp_path / "page", 3), loop.wake, Settings(output_bytes_max=1000))
+    loop.slots = made
+    for slot in made._slots[1:]:
+        threading.Thread(target=slot.run, daemon=True).start()  # it waits at its empty hand when the test is over
+    yield made
+    signal.signal(STOP_SIGNAL, before)
+
+
+# -- hand ----------------------------------------------------------------------------------------------------------------
+
+
+def test_hand_gives_tasks_in_order_and_blocks_when_empty():
+    hand = Hand()
+    taken: list[int] = []
+    thread = threading.Thread(target=lambda: taken.extend(hand.take().task.attempt for _ in range(3)))
+    thread.start()
+    hand.put([ready(1), ready(2)])
+    hand.put([ready(3)])
+    thread.join(PATIENCE_S)
+    assert taken == [1, 2, 3]
+    assert len(hand) == 0
+
+
+def test_hand_takes_back_only_what_no_slot_has():
+    hand = Hand()
+    hand.put([ready(1), ready(2), ready(3)])
+    assert hand.take().task.attempt == 1
+    assert hand.take_back([1, 2, 99]) == (2,)
+    assert hand.take().task.attempt == 3
+
+
+def test_hand_raced_by_slots_and_loop_gives_each_task_to_one():
+    hand = Hand()
+    taken: list[int] = []
+    back: list[int] = []
+    count = 20_000
+
+    def take():
+        while (number := hand.take().task.attempt) < count:
+            taken.append(number)
+
+    one = ready(0)
+    tasks = [
+        ReadyTask(AssignedTask("k", number, "f", b""), one.function, {})
+        for number in [*range(1, count), count, count + 1]
+    ]
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for start in range(0, len(tasks), 50):
+        batch = tasks[start : start + 50]
+        hand.put(batch)
+        back.extend(hand.take_back([task.task.attempt for task in batch[::2] if task.task.attempt < count]))
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert sorted(taken + back) == list(range(1, count))
+
+
+def test_hand_with_many_taken_back_forgets_their_numbers_and_keeps_the_order():
+    hand = Hand()
+    tasks = [ready(number) for number in range(1, 4)]
+    hand.put(tasks[:1])
+    for _ in range(3 * WITHDRAWN_MAX):
+        hand.put([tasks[1]])
+        hand.take_back([2])
+    hand.put(tasks[2:])
+    assert hand._order.qsize() <= WITHDRAWN_MAX + 3
+    assert [hand.take().task.attempt for _ in range(2)] == [1, 3]
+
+
+def test_hand_says_whether_somebody_listens():
+    hand = Hand()
+    hand.put([ready(1)])
+    assert not hand.has_output()
+    hand.put([ready(2, output=True)])
+    assert hand.has_output()
+
+
+# -- reports -------------------------------------------------------------------------------------------------------------
+
+
+def test_reports_of_a_burst_wake_the_loop_once():
+    woken = []
+    reports = Reports(lambda: woken.append(1))
+    reports.add(Began(1), wake=False)
+    assert woken == []
+    for _ in range(5):
+        reports.add(Began(2), wake=True)
+    assert woken == [1]
+    assert len(reports.take()) == 6
+    reports.add(Began(3), wake=True)
+    assert woken == [1, 1]
+
+
+# -- slots ---------------------------------------------------------------------------------------------------------------
+
+
+def test_task_run_reports_its_beginning_and_its_end(slots, loop):
+    slots.hand.put([ready(1, lambda: 41)])
+    reply = loop.ended(1).reply
+    assert isinstance(loop.reports[0], Began)
+    assert isinstance(reply, TaskFinished)
+    assert (reply.key, cloudpickle.loads(reply.value), reply.type_name) == ("k1", 41, "int")
+    assert reply.slot in {1, 2}
+    assert 0 < reply.started_s <= reply.stopped_s <= time.time()
+    assert slots.list_running() == ()
+
+
+def test_task_that_raises_reports_its_error(slots, loop):
+    slots.hand.put([ready(1, lambda: 1 / 0)])
+    reply = loop.ended(1).reply
+    assert isinstance(reply, TaskErred)
+    assert reply.error.type_name == "ZeroDivisionError"
+
+
+def test_large_result_is_reported_alive(slots, loop):
+    slots.inline_bytes_max = 10
+    slots.hand.put([ready(1, lambda: "x" * 100)])
+    ended = loop.ended(1)
+    assert ended.reply.value is None
+    assert ended.value == "x" * 100
+
+
+def test_page_names_the_attempt_while_it_is_inside_user_code(slots, loop, tmp_path):
+    path = tmp_path / "page"
+    slots.hand.put([ready(7, read_page, str(path))])
+    assert cloudpickle.loads(loop.ended(7).reply.value) == (7,)
+    assert read_page(path) == ()
+
+
+def test_two_slots_run_at_the_same_time(slots, loop):
+    gate = threading.Barrier(2, timeout=PATIENCE_S)
+    for attempt in (1, 2):
+        task = ready(attempt)
+        slots.functions._loaded[task.function.id] = gate.wait
+        slots.hand.put([task])
+    assert {loop.ended(1).reply.slot, loop.ended(2).reply.slot} == {1, 2}
+
+
+def test_printed_tail_rides_in_the_reply_or_goes_before_it(slots, loop):
+    stream = RoutedStream("stdout", None)  # type: ignore[arg-type]  # nothing goes outside here
+    for attempt, output in ((1, False), (2, True)):
+        task = ready(attempt, output=output)
+        slots.functions._loaded[task.function.id] = lambda: stream.write("hello")
+        slots.hand.put([task])
+    quiet, loud = loop.ended(1), loop.ended(2)
+    assert (quiet.reply.output, quiet.output) == ("hello", ())
+    assert (loud.reply.output, loud.output) == ("", (TaskOutput("k2", 2, "stdout", "hello"),))
+
+
+def test_output_of_a_running_task_can_be_taken(slots, loop):
+    stream, printed, go = RoutedStream("stdout", None), threading.Event(), threading.Event()  # type: ignore[arg-type]
+
+    def talk():
+        stream.write("first")
+        printed.set()
+        go.wait(PATIENCE_S)
+
+    task = ready(1, output=True)
+    slots.functions._loaded[task.function.id] = talk
+    slots.hand.put([task])
+    assert printed.wait(PATIENCE_S)
+    assert slots.has_output()
+    assert slots.take_output().output == (TaskOutput("k1", 1, "stdout", "first"),)
+    ((attempt, slot, started_s),) = slots.list_running()
+    assert (attempt, slot in {1, 2}, started_s > 0) == (1, True, True)
+    go.set()
+    assert loop.ended(1).output == ()
+    assert not slots.has_output()
+
+
+def test_interrupt_ends_a_computation_and_leaves_its_slot_well(slots, loop):
+    begun = threading.Event()
+
+    def spin():
+        begun.set()
+        while True:
+            sum(range(100))
+
+    task = ready(1)
+    slots.functions._loaded[task.function.id] = spin
+    slots.hand.put([task])
+    assert begun.wait(PATIENCE_S)
+    slots.interrupt([1])
+    assert not slots.strike()  # a thread needs to be struck but once
+    ended = loop.ended(1)
+    assert ended.reply.error.type_name == "KeyboardInterrupt"
+    slots.forget_interrupts([ended])
+    assert slots._stopping == set()
+    slots.hand.put([ready(2, lambda: 2), ready(3, lambda: 3)])
+    assert all(isinstance(loop.ended(attempt).reply, TaskFinished) for attempt in (2, 3))
+
+
+def test_task_that_sets_context_variables_leaves_none_behind(slots, loop):
+    def spoil():
+        current_capture.set(None)
+
+    for attempt in range(1, 6):
+        task = ready(attempt)
+        slots.functions._loaded[task.function.id] = spoil
+        slots.hand.put([task])
+    for attempt in range(1, 6):
+        assert isinstance(loop.ended(attempt).reply, TaskFinished)
+
+
+def test_make_output_joins_neighbours_of_one_stream():
+    task = ready(1)
+    made = make_output(task, [("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d")])
+    assert [(one.stream, one.text) for one in made] == [("stdout", "ab"), ("stderr", "c"), ("stdout", "d")]
