@@ -1,0 +1,247 @@
+"""What must be true of everything that is said: judged against the truth, which only the simulator knows.
+
+The shadow of the scheduler is made from its messages alone: an attempt is current from its assignment until it is
+answered, given back or stopped, or until its worker's connection is closed. So what the scheduler accepts can be
+compared with what it said before, without looking into its tables.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from jupyter_dist.core.futures import UNLOADED, Wish
+from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler.effects import Effects
+from jupyter_dist.core.scheduler.lifetime import is_clean, wanted_workers
+from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import (
+    Answer,
+    AssignTask,
+    Cancel,
+    ErrorInfo,
+    InputMissing,
+    ReplaceWorkers,
+    RestartCluster,
+    StopAttempt,
+    TaskErred,
+    TaskFinished,
+    Withdrawn,
+)
+from tests.simulator.world import World
+
+ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
+BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
+
+Death = tuple[str, tuple[int, ...]]  # its cause, and the attempts that ran
+
+
+class Oracles:
+    """The judges of one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.state: State | None = None
+        self.current: dict[int, tuple[str, int]] = {}  # attempt -> key, source
+        self.assigned: defaultdict[str, int] = defaultdict(int)
+        self.ran_key: dict[int, str] = {}  # attempt -> key, of all that ever began
+        self.runs: set[tuple[int, int]] = set()  # attempt, pid
+        self.values: defaultdict[str, set[str]] = defaultdict(set)
+        self.deaths: dict[tuple[str, int], Death] = {}
+        self.let_go: set[str] = set()  # keys that some client did not want any more
+        self.poisoned: defaultdict[str, int] = defaultdict(int)  # deaths a key's current attempt caused
+        self._offered: dict[tuple[str, float, float], int] = {}
+        self._last_event = 0
+        self._old_pids: set[int] = set()  # processes that were there at the last restart
+        self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
+
+    # -- what really happens -----------------------------------------------------------------------------------------
+
+    def ran(self, attempt: int, key: str, worker: str, pid: int) -> None:
+        """An attempt begins inside a user's code."""
+        if attempt in self.ran_key:
+            self.world.fail(f"attempt {attempt} of {key} begins twice, now on {worker} (pid {pid})")
+        self.ran_key[attempt] = key
+
+    def produced(self, key: str, value: str) -> None:
+        """An attempt made a value."""
+        plan = self.world.plans[key]
+        if not plan.is_impure and value != self.world.plans.right_value(key):
+            self.world.fail(f"{key} was computed from wrong inputs: {value}")
+        self.values[key].add(value)
+
+    def died(self, worker: str, pid: int, cause: str, attempts: tuple[int, ...]) -> None:
+        """A process ended."""
+        self.deaths[worker, pid] = (cause, attempts)
+        for attempt in attempts:
+            if attempt in self.current and cause in BLAMING_CAUSES:
+                self.poisoned[self.ran_key[attempt]] += 1
+
+    # -- what the scheduler does -------------------------------------------------------------------------------------
+
+    def before(self, source: int, events: Sequence[Any]) -> None:
+        """Note what the scheduler is about to hear."""
+        self._offered.clear()
+        for event in events:
+            if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
+                self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
+            elif isinstance(event, RestartCluster):
+                self._note_old()
+
+    def _note_old(self) -> None:
+        """Note every process the scheduler knows of: none of them may count as fresh after a restart."""
+        state = self.state
+        assert state is not None
+        self._old_pids = {member.pid for member in state.members.values()}
+        self._old_pids.update(pid for nanny in state.nannies.values() for pid, _state, _cpu in nanny.pulses.values())
+
+    def after(self, source: int, events: Sequence[Any], effects: Effects) -> None:
+        """Judge what the scheduler made of it."""
+        self._judge_accepted()
+        forced = _forced(effects)
+        if len(events) == 1 and isinstance(events[0], Cancel) and events[0].force:
+            self._judge_force(events[0], effects, forced)
+        for event in events:
+            self._note_event(source, event)
+        for receiver, messages in effects.sends.items():
+            for message in messages:
+                self._note_message(receiver, message)
+        for receiver in effects.closes:
+            self._end_source(receiver)
+
+    def _judge_accepted(self) -> None:
+        state = self.state
+        assert state is not None
+        for event in state.events:
+            is_new = event.number > self._last_event
+            if is_new and event.kind == "finished":
+                offered = self._offered.pop((event.key, event.started_s, event.stopped_s), None)
+                if offered is None:
+                    self.world.fail(f"a result of {event.key} was accepted from an attempt that is not current")
+        self._last_event = state.event_number
+
+    def _judge_force(self, message: Cancel, effects: Effects, forced: set[int]) -> None:
+        stopped = {
+            said.attempt for said_list in effects.sends.values() for said in said_list if isinstance(said, StopAttempt)
+        }
+        given_up = {attempt for attempt in stopped if attempt in self.current}
+        asked = {attempt for attempt in given_up if self.current[attempt][0] in message.keys}
+        if not asked <= forced:
+            self.world.fail(f"attempts {asked - forced} were cancelled by force and are not interrupted")
+
+    def _note_event(self, source: int, event: Any) -> None:
+        if isinstance(event, TaskFinished | TaskErred | InputMissing):
+            self.current.pop(event.attempt, None)
+        elif isinstance(event, Withdrawn):
+            for attempt in event.attempts:
+                self.current.pop(attempt, None)
+        elif isinstance(event, Disconnected):
+            self._end_source(source)
+        elif isinstance(event, RestartCluster):
+            self._judge_restart()
+
+    def _note_message(self, receiver: int, message: Any) -> None:
+        if isinstance(message, AssignTask):
+            task = message.task
+            self.current[task.attempt] = (task.key, receiver)
+            self.assigned[task.key] += 1
+            if self.assigned[task.key] > ATTEMPTS_MAX:
+                self.world.fail(f"{task.key} was handed out {self.assigned[task.key]} times")
+        elif isinstance(message, StopAttempt):
+            self.current.pop(message.attempt, None)
+        elif isinstance(message, ReplaceWorkers):
+            self._judge_replaced(message)
+        elif isinstance(message, Answer) and not message.error and message.snapshot is None:
+            self._judge_fresh(message)
+
+    def _judge_replaced(self, message: ReplaceWorkers) -> None:
+        """A worker that its nanny saw at work must be left alone."""
+        if self.world.swarm.faults & {"break-nanny", "lose-host", "pause-scheduler", "stop-worker", "break-worker"}:
+            return
+        for name in message.names:
+            if self.world.busy_until_s.get(name, 0.0) > self.world.now - BUSY_S:
+                self.world.fail(f"{name} was given up while it was at work")
+
+    def _end_source(self, source: int) -> None:
+        for attempt in [number for number, (_key, of) in self.current.items() if of == source]:
+            del self.current[attempt]
+
+    def _judge_restart(self) -> None:
+        state = self.state
+        assert state is not None
+        if not is_clean(state) or state.members or any(session.wants for session in state.sessions.values()):
+            self.world.fail("after a restart the tables are not empty")
+        self.current.clear()
+
+    def _judge_fresh(self, message: Answer) -> None:
+        state = self.state
+        assert state is not None
+        if message.request < 0:  # by convention of the script: a restart
+            running = [member for member in state.members.values() if member.state == "running"]
+            old = [member for member in running if member.pid in self._old_pids]
+            if old or len(running) < wanted_workers(state) or not state.nannies:
+                self.world.fail(f"a restart was answered with {running} there, {old} old")
+
+    # -- what clients hear -------------------------------------------------------------------------------------------
+
+    def judge_wish(self, client: str, wish: Wish) -> None:
+        """Judge a wish that changed."""
+        delivered = self._settled.get((client, wish.number))
+        now_is = (wish.status, wish.value)
+        if delivered is not None and wish.status != "cancelled" and now_is != delivered:
+            self.world.fail(f"{client}: {wish.key} was {delivered} and is {now_is}")
+        if wish.status == "error":
+            self._settled[client, wish.number] = now_is
+            self.judge_error(wish)
+        elif wish.status == "finished" and wish.value is not None:
+            self._settled[client, wish.number] = now_is
+            self.judge_value(wish.key, wish.value.decode())
+        elif wish.status == "finished" and wish.loaded is not UNLOADED:
+            self._settled[client, wish.number] = now_is
+
+    def judge_value(self, key: str, value: str) -> None:
+        """Judge a value that a client or a worker reads."""
+        if value not in self.values[key]:
+            self.world.fail(f"{key} has the value {value}, which no attempt made")
+
+    def judge_error(self, wish: Wish) -> None:
+        """Judge an error: it must be somebody's fault."""
+        error, plans = wish.error, self.world.plans
+        assert error is not None
+        if error.key not in plans.ancestry(wish.key):
+            self.world.fail(f"{wish.key} erred by {error.key}, which it is not made from")
+        culprit = plans[error.key]
+        if error.kind == "crashed":
+            self._judge_conviction(error)
+        elif error.kind == "timeout":
+            if culprit.kind != "slow":
+                self.world.fail(f"{culprit.key} is said to have run too long")
+        elif error.kind == "lost":
+            if culprit.kind != "put" or culprit.key not in self.let_go:
+                self.world.fail(f"{culprit.key} is said to be lost")
+        elif error.type_name != "ValueError" or culprit.kind != "raise":
+            self.world.fail(f"{wish.key} erred without a reason: {error.type_name} {error.text}")
+
+    def _judge_conviction(self, error: ErrorInfo) -> None:
+        certificates = error.certificates
+        if len(certificates) != self.world.swarm.settings.crash_limit:
+            self.world.fail(f"{error.key} was convicted after {len(certificates)} deaths")
+        if len({certificate.pid for certificate in certificates}) != len(certificates):
+            self.world.fail(f"{error.key} was convicted of one death twice")
+        for index, certificate in enumerate(certificates):
+            cause, attempts = self.deaths[certificate.worker, certificate.pid]
+            if cause not in BLAMING_CAUSES or error.key not in {self.ran_key[attempt] for attempt in attempts}:
+                self.world.fail(f"{error.key} was charged with the death of pid {certificate.pid}: {cause}")
+            if index and len(attempts) > 1:
+                self.world.fail(f"{error.key}, a suspect, did not run alone in pid {certificate.pid}")
+
+
+def _forced(effects: Effects) -> set[int]:
+    return {
+        message.attempt
+        for messages in effects.sends.values()
+        for message in messages
+        if isinstance(message, StopAttempt) and message.force
+    }

@@ -1,0 +1,166 @@
+"""One seed from its beginning to its end: a wild part, then calm in which everything must settle, then nothing left.
+
+1. Wild: users act and faults strike, for the world's horizon or ``events_max`` events.
+2. Calm: no more faults; all workers are asked for; every wish that is still held must settle.
+3. Empty: every wish is dropped; scheduler and workers must hold nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jupyter_dist.core.futures import UNLOADED
+from jupyter_dist.messages import ScaleCluster
+from tests.simulator.faults import Faults
+from tests.simulator.nanny_host import NannyHost
+from tests.simulator.oracles import Oracles
+from tests.simulator.parties import Parties
+from tests.simulator.scheduler_host import SchedulerHost
+from tests.simulator.script import Script
+from tests.simulator.world import EVENTS_MAX, SimulationError, World
+
+EVENTS_WILD = 300
+CALM_S = 60.0  # virtual seconds within which everything must settle once faults have stopped
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one seed came to."""
+
+    seed: int
+    events: int
+    virtual_s: float
+    hash: int
+    fault: str  # empty: none was found
+    trace: str
+
+
+class Simulation:
+    """One seed's world with its parties."""
+
+    def __init__(self, seed: int) -> None:
+        self.world = World(seed)
+        oracles = Oracles(self.world)
+        scheduler = SchedulerHost(self.world, oracles)
+        oracles.state = scheduler.machine.state
+        self.parties = Parties(self.world, oracles, scheduler)
+        self.nannies: dict[str, NannyHost] = {}
+        for host in range(self.world.swarm.hosts):
+            name = f"host{host}"
+            self.nannies[name] = NannyHost(self.parties, name, self.world.swarm.workers)
+            self.parties.keepers[name] = self.nannies[name]
+        self.script = Script(self.parties)
+        self.faults = Faults(self.parties, self.nannies, self.script)
+
+    def run(self, events_wild: int = EVENTS_WILD) -> None:
+        """Live through all parts.
+
+        Raises
+        ------
+        Exception
+            Whatever an oracle, an invariant or a bug raises.
+        """
+        world = self.world
+        end_s = world.now + world.swarm.horizon_s
+        while world.now < end_s and world.clock.events < events_wild:
+            world.clock.step()
+        self._calm()
+        self._until(self._what_is_unsettled, "did not settle")
+        self._judge_poison()
+        for client in self.script.alive():
+            client.drop(tuple(client.held))
+        self._until(self._what_is_left, "was left")
+
+    def _calm(self) -> None:
+        world = self.world
+        world.note("world", "is calm")
+        world.is_calm = True
+        world.partitions.clear()
+        world.clock.after(2.0, self._ask_for_workers)
+
+    def _ask_for_workers(self) -> None:
+        """Have all workers asked for, once every host is there."""
+        hosts_are_there = all(nanny.is_alive and nanny.is_connected for nanny in self.nannies.values())
+        scheduler = self.parties.scheduler
+        if not hosts_are_there or scheduler.is_paused or len(scheduler.machine.state.nannies) != len(self.nannies):
+            self.world.clock.after(0.5, self._ask_for_workers)
+            return
+        for client in self.script.alive()[:1]:
+            client.say(ScaleCluster(self.script.next_request(), len(self.world.names)))
+
+    def _until(self, what: Callable[[], str], words: str) -> None:
+        world = self.world
+        end_s = world.now + CALM_S
+        next_s = 0.0
+        while True:
+            if world.now >= next_s:
+                found = what()
+                if not found:
+                    return
+                next_s = world.now + 0.1
+            if world.now > end_s:
+                world.fail(f"{found} {words} within {CALM_S:g} s")
+            if world.clock.events > EVENTS_MAX:
+                world.fail(f"the world does not come to rest: {world.clock.events} events")
+            world.clock.step()
+
+    def _what_is_unsettled(self) -> str:
+        for client in self.script.alive():
+            for wish in client.table.by_number.values():
+                is_read = wish.status != "finished" or wish.value is not None or wish.loaded is not UNLOADED
+                if not wish.is_settled or not is_read:
+                    return f"{client.name}'s {wish.key} ({wish.status})"
+            if client.restarts:
+                return f"{client.name}'s restart"
+        return ""
+
+    def _what_is_left(self) -> str:
+        state = self.parties.scheduler.machine.state
+        if state.tasks or state.inline_bytes or state.suspects:
+            return f"in the scheduler {list(state.tasks.values())}"
+        for member in state.members.values():
+            if member.load or member.held or member.solo is not None or member.state != "running":
+                return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
+        for nanny in self.nannies.values():
+            for worker in nanny.workers.values():
+                if worker is None or worker.is_stopped:
+                    return "a worker not yet there"
+                held = worker.machine._state
+                if held.attempts or held.held or held.kept or held.flying or held.queued or worker.hand:
+                    return f"in {worker.name}: {list(held.attempts)} {list(held.held)}"
+        return ""
+
+    def _judge_poison(self) -> None:
+        """Where every certificate arrives, no task kills more processes than it is allowed to, for each submission."""
+        world = self.world
+        if world.swarm.faults - {"kill", "partition", "lose-client"}:
+            return
+        for key, deaths in self.parties.oracles.poisoned.items():
+            plan = world.plans[key]
+            if plan.kind == "poison" and deaths > world.swarm.settings.crash_limit * plan.submits:
+                world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
+
+
+def simulate(seed: int, events_wild: int = EVENTS_WILD) -> Outcome:
+    """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
+    simulation = Simulation(seed)
+    world = simulation.world
+    fault = ""
+    try:
+        simulation.run(events_wild)
+    except Exception as error:  # noqa: BLE001 - whatever a seed raises is what it was run for
+        fault = f"{type(error).__name__}: {error}"
+        if not isinstance(error, SimulationError):
+            fault += f"\n{_where(error)}"
+    return Outcome(seed, world.clock.events, world.now - 100.0, world.hash, fault, world.tell() if fault else "")
+
+
+def _where(error: BaseException) -> str:
+    lines = []
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        lines.append(f"    {code.co_filename.rpartition('/')[2]}:{step.tb_lineno} {code.co_name}")
+        step = step.tb_next
+    return "\n".join(lines[-8:])

@@ -1,0 +1,162 @@
+"""Seeds that must pass, stories that failed once, and proof that the simulator is neither blind nor random."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jupyter_dist.core.scheduler import completion, lineage, machine, membership, recovery
+from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.worker.state import State as WorkerState
+from jupyter_dist.messages import Cancel, RegisterWorker, TaskFinished
+from tests.simulator.simulate import simulate
+
+SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
+BATCH = 100
+STORIES = Path(__file__).parents[1] / "stories"
+PLANT_SEEDS = 400  # within so many the simulator must notice that a rule is missing
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_seeds_pass(first):
+    for seed in range(first, min(first + BATCH, SEEDS)):
+        outcome = simulate(seed)
+        assert not outcome.fault, f"seed {seed}: {outcome.fault}\nits last events:\n{outcome.trace}"
+
+
+@pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
+def test_story_that_failed_once_passes(path):
+    for story in msgspec.json.decode(path.read_bytes()):
+        outcome = simulate(story["seed"], story["events"])
+        assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
+
+
+@pytest.mark.parametrize("seed", [0, 7, 48, 97])
+def test_same_seed_gives_the_same_trace(seed):
+    assert simulate(seed).hash == simulate(seed).hash
+
+
+def test_other_seeds_give_other_traces():
+    assert len({simulate(seed).hash for seed in range(20)}) == 20
+
+
+# -- rules left out on purpose
+
+
+def accept_stale(patch):
+    """Take the result of any attempt of a task that runs."""
+    accept = completion.on_finished
+
+    def on_finished(the_state, member, message, now):
+        task = the_state.tasks.get(message.key)
+        if message.attempt not in member.processing and task is not None and task.member is not None:
+            message = msgspec.structs.replace(message, attempt=task.attempt)
+            member = task.member
+        accept(the_state, member, message, now)
+
+    patch.setitem(machine.WORKER, TaskFinished, on_finished)
+
+
+def lose_without_requeue(patch):
+    """Forget to make lost results again."""
+    patch.setattr(recovery, "lose_if_gone", lambda *_: None)
+
+
+def keep_dead_holders(patch):
+    """Do not strike a worker that said it has not what it should have."""
+    patch.setattr(recovery, "forget_replica", lambda *_: None)
+
+
+def blame_all_assigned(patch):
+    """Charge a death to everything the worker had been given."""
+    resolve = recovery.resolve
+
+    def blame(the_state, member, certificate, now):
+        if certificate is not None:
+            certificate = msgspec.structs.replace(certificate, attempts=tuple(member.processing))
+        resolve(the_state, member, certificate, now)
+
+    patch.setattr(recovery, "resolve", blame)
+
+
+def blame_asked_deaths(patch):
+    """Charge deaths the cluster asked for."""
+    patch.setattr(recovery, "BLAMING_CAUSES", recovery.BLAMING_CAUSES | {"asked"})
+
+
+def keep_zombies(patch):
+    """Forget to free the slot of an attempt nobody wants."""
+    patch.setattr(State, "bury_zombie", lambda *_: False)
+
+
+def free_zombies_at_once(patch):
+    """Reckon with a slot that is still occupied."""
+    detach = State.detach
+
+    def forgetful(self, task, *, zombie=False):
+        del zombie
+        detach(self, task)
+
+    patch.setattr(State, "detach", forgetful)
+
+
+def let_fenced_in(patch):
+    """Welcome a worker that was replaced."""
+    register = membership.on_register_worker
+
+    def on_register(the_state, incarnation, message, now):
+        the_state.fenced.clear()
+        register(the_state, incarnation, message, now)
+
+    patch.setitem(machine.FIRST, RegisterWorker, on_register)
+
+
+def keep_what_was_stopped(patch):
+    """Leave the result of an attempt that ended just before it was stopped with its worker."""
+    patch.setattr(WorkerState, "free_made_by", lambda *_: None)
+
+
+def cancel_softly(patch):
+    """Do not interrupt what is cancelled by force."""
+    cancel = machine.CLIENT[Cancel]
+
+    def on_cancel(the_state, session, message, now):
+        cancel(the_state, session, msgspec.structs.replace(message, force=False), now)
+
+    patch.setitem(machine.CLIENT, Cancel, on_cancel)
+
+
+def never_take_back(patch):
+    """Answer a withdrawal by losing what came back."""
+    requeue = lineage.requeue
+
+    def forgetful(the_state, task, now):
+        requeue(the_state, task, now)
+        if task.state != MEMORY and not task.certificates:
+            the_state.queue.clear()
+
+    patch.setattr(lineage, "requeue", forgetful)
+
+
+PLANTS = (
+    accept_stale,
+    lose_without_requeue,
+    keep_dead_holders,
+    blame_all_assigned,
+    blame_asked_deaths,
+    keep_zombies,
+    free_zombies_at_once,
+    let_fenced_in,
+    keep_what_was_stopped,
+    cancel_softly,
+    never_take_back,
+)
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_rule_left_out_is_noticed(monkeypatch, plant):
+    plant(monkeypatch)
+    noticed = next((seed for seed in range(PLANT_SEEDS) if simulate(seed).fault), None)
+    assert noticed is not None, f"{PLANT_SEEDS} seeds pass without the rule: {plant.__doc__}"
