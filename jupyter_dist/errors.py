@@ -18,6 +18,8 @@
     │   │   ├── TaskTimeoutError             the task ran longer than it was allowed to
     │   │   ├── ResultError                  the result could not be pickled or loaded
     │   │   └── RemoteError                  stands in for a user's exception that cannot be loaded here
+    │   ├── StorageError (also OSError)      data cannot be kept in the host's object store; says where and why
+    │   │   └── StorageFullError             there is no room for it; says its size and what is free
     │   ├── PackingError (also TypeError)    a function or an argument cannot be pickled; raised by `submit`
     │   ├── CaptureError                     a `%%distributed` cell cannot be sent as it is
     │   ├── UsageError (also ValueError)     a call or a magic that makes no sense; says what would
@@ -107,6 +109,14 @@ class ResultError(TaskError):
 
 class RemoteError(TaskError):
     """A user's exception that cannot be loaded in this process: its type's name, text and traceback survive."""
+
+
+class StorageError(JupyterDistError, OSError):
+    """Data cannot be kept in the host's object store."""
+
+
+class StorageFullError(StorageError):
+    """There is no room in the host's object store for so much data."""
 
 
 class PackingError(JupyterDistError, TypeError):

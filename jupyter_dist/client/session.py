@@ -154,6 +154,26 @@ class Session:
         self._dropped.append(wish)
         self._wake()
 
+    def release(self, wish: Wish) -> None:
+        """Let one reference on a wish go now; when it was the last, whoever still waits for it is told."""
+        with self.lock:
+            self._release_dropped()
+            is_last = wish.references == 1 and self.table.by_number.get(wish.number) is wish
+            told = self._watchers_of(self.table.cancel([wish], "its last future was released")) if is_last else []
+            wish.references -= 1
+            if is_last and not self.closed_reason:
+                self._say(Release((wish.key,)))
+        _notify(told)
+
+    def join(self, key: str) -> Wish | None:
+        """Return the wish this session has for a key, with one reference more; None when it has none."""
+        with self.lock:
+            self._release_dropped()
+            wish = self.table.by_key.get(key)
+            if wish is not None:
+                wish.references += 1
+        return wish
+
     def settle_cancelled(self, wishes: Iterable[Wish], reason: str) -> list[Wish]:
         """Settle wishes as cancelled here and now, and tell their watchers."""
         with self.lock:
@@ -317,6 +337,12 @@ class Session:
             raise ClusterError(result.error)
         return result
 
+    def abort(self, reason: str) -> None:
+        """End the session without a word to the scheduler."""
+        if self._channel is not None:
+            self._channel.abort(reason)
+        self._end(reason)
+
     async def close(self, reason: str) -> None:
         """End the session in order: what only it wanted is released."""
         if self._channel is not None and not self.closed_reason:
@@ -341,7 +367,10 @@ async def open_session(
     session = Session(info, settings)
     try:
         await session.open(kind=kind, name=name, linger_s=linger_s)
-    except TimeoutError as error:
+    except BaseException as error:
+        session.abort("it could not be opened")
+        if not isinstance(error, TimeoutError):
+            raise
         raise ClusterError(
             f"the scheduler of {info.name!r} does not answer: it may be stopped or overloaded"
         ) from error
