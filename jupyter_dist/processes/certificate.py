@@ -23,6 +23,7 @@ STACK_BYTES_MAX = 16 * 1024
 OUTPUT_BYTES_MAX = 4 * 1024
 OUTPUT_LINES = 20
 LINES_IN_WORDS = 3
+OWN_FRAME = "jupyter_dist/processes/"
 WORDS_OF_OUTPUT_MAX = 300
 
 
@@ -54,11 +55,24 @@ def certify(death: Death) -> DeathCertificate:
         exit_code=death.code,
         memory_bytes_peak=death.memory_bytes_peak,
         attempts=read_page(death.page),
-        stack=stack,
+        stack=trim_stack(stack),
         output=output,
         words=describe(death, output),
         died_s=death.died_s,
     )
+
+
+def trim_stack(text: str) -> str:
+    """Return what faulthandler wrote, less the threads that only waited and the frames below the user's code."""
+    head, found, rest = text.partition("Current thread")
+    if not found:
+        return text
+    kept = []
+    for line in rest.splitlines():
+        if OWN_FRAME in line or not line.strip():
+            break
+        kept.append(line)
+    return "\n".join([head.splitlines()[0] if head else "", found + "\n".join(kept)]).strip()
 
 
 def describe(death: Death, output: str) -> str:

@@ -1,16 +1,18 @@
 """A worker's heartbeat: what it runs and what it uses, as the scheduler and the panel shall see it."""
 
-import psutil
+import os
+import time
 
 from jupyter_dist.messages import WorkerSample
+from jupyter_dist.processes.vitals import Vitals
 
 
 class Sampler:
     """Measures this process."""
 
     def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._process.cpu_percent()  # the first call only begins to count
+        self._vitals = Vitals(os.getpid(), time.monotonic())
+        self._vitals.sample(time.monotonic())  # the first look only begins to count
 
     def sample(self, running: tuple[tuple[int, int, float], ...], held: int, held_bytes: int) -> WorkerSample:
         """Return a heartbeat.
@@ -22,7 +24,5 @@ class Sampler:
         held, held_bytes : int
             The results held, and their bytes.
         """
-        with self._process.oneshot():
-            memory_bytes: int = self._process.memory_info().rss
-            cpu_percent: float = self._process.cpu_percent()
-        return WorkerSample(running, memory_bytes, cpu_percent, held, held_bytes)
+        seen = self._vitals.sample(time.monotonic())
+        return WorkerSample(running, seen.memory_bytes, seen.cpu_percent, held, held_bytes)

@@ -222,7 +222,7 @@ class Worker:
     def _perform_orders(self, effects: Effects) -> None:
         if effects.welcomed:
             self._is_welcome = True
-            LOG.info("%s is connected to the scheduler as %s", self._config.name, effects.welcomed)
+            LOG.debug("%s is connected to the scheduler as %s", self._config.name, effects.welcomed)
         if effects.refused:
             self.stop(EXIT_REFUSED, f"the scheduler will not have it: {effects.refused}")
         if effects.inline_bytes_max >= 0:
@@ -292,8 +292,8 @@ def main(config: WorkerConfig) -> None:
 
 
 def _prepare_process(config: WorkerConfig) -> None:
-    os.chdir(config.scratch)
-    faulthandler.enable(Path("faulthandler.log").open("w", encoding="utf-8"))  # noqa: SIM115 - open while we live
+    log = Path(config.scratch, "faulthandler.log")  # the working folder stays the launcher's: "data.csv" is found there
+    faulthandler.enable(log.open("w", encoding="utf-8"))
     _open_log()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
@@ -304,7 +304,7 @@ def _open_log() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     log = logging.getLogger("jupyter_dist")
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.WARNING)  # it is shown beside what tasks print
     log.propagate = False
 
 

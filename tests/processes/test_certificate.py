@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from jupyter_dist.processes.certificate import STACK_NAME, Death, certify, describe, describe_bytes
+from jupyter_dist.processes.certificate import STACK_NAME, Death, certify, describe, describe_bytes, trim_stack
 from jupyter_dist.processes.page import PageWriter
 
 DEATH = Death(
@@ -66,6 +66,27 @@ def test_certificate_when_nothing_is_left_is_one_all_the_same():
     certificate = certify(DEATH)
     assert (certificate.attempts, certificate.stack, certificate.output) == ((), "", "")
     assert certificate.words == "worker-2 (pid 4211) was killed by SIGSEGV"
+
+
+def test_stack_of_a_crash_is_cut_to_the_users_frames():
+    text = """Fatal Python error: Segmentation fault
+
+Thread 0x00 (most recent call first):
+  File "x/jupyter_dist/processes/worker.py", line 313 in _run_loop
+
+Current thread 0x01 (most recent call first):
+  File "lib/ctypes/__init__.py", line 519 in string_at
+  File "<cell [7]>", line 32 in crash
+  File "x/jupyter_dist/processes/call.py", line 78 in _call
+  File "x/jupyter_dist/processes/worker.py", line 289 in main
+
+Extension modules: some"""
+    assert trim_stack(text).splitlines() == [
+        "Fatal Python error: Segmentation fault",
+        "Current thread 0x01 (most recent call first):",
+        '  File "lib/ctypes/__init__.py", line 519 in string_at',
+        '  File "<cell [7]>", line 32 in crash',
+    ]
 
 
 def test_certificate_of_a_flood_of_garbage_is_bounded(tmp_path):
