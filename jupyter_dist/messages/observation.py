@@ -9,9 +9,9 @@ from jupyter_dist.messages.base import ErrorInfo, Message, Record
 class TaskEvent(Record):
     """Something that happened, numbered without holes from 1 within an epoch.
 
-    ``kind`` is finished, erred, lost, retried, cancelled, transfer (an input was fetched), worker-joined or
-    worker-lost. Times are seconds since the epoch. ``key`` and ``label`` are empty for a worker's event, whose
-    ``detail`` is its reason in words.
+    Of an attempt, with its slot and times: finished, failed (it raised) or retried. Of a task: erred (itself or an
+    input), lost, retried (its worker died), cancelled. Of a worker or the cluster, with its reason in ``detail`` and
+    no key: worker-joined, worker-lost, restarted, scaled. Times are seconds since the epoch.
     """
 
     number: int

@@ -65,7 +65,7 @@ def on_erred(state: State, member: Member, message: TaskErred, now: float) -> No
         lineage.requeue(state, task, now)
         return
     state.record_run("failed", now, task, member.name, run)
-    lineage.fail(state, task, message.error, now)
+    lineage.fail(state, task, message.error, now, member.name)
 
 
 def on_withdrawn(state: State, member: Member, message: Withdrawn, now: float) -> None:

@@ -73,8 +73,8 @@ def tell_finished(state: State, task: Task) -> None:
         state.effects.sends[incarnation].append(message)
 
 
-def fail(state: State, task: Task, error: ErrorInfo, now: float) -> None:
-    """Mark a task as erred, and with the same error every task that waits for it."""
+def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "") -> None:
+    """Mark a task as erred, and with the same error every task that waits for it; ``worker`` is where it happened."""
     stack = [task]
     while stack:
         task = stack.pop()
@@ -85,7 +85,8 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float) -> None:
         state.erred += 1
         state.record_task("erred", now, task, detail=f"{error.type_name}: {error.text}"[:200])
         if task.key == error.key or not error.key:
-            state.errors.append(ErrorView(task.key, task.label, task.options.group, "", now, _shown(error)))
+            at_s = now + state.wall_offset_s
+            state.errors.append(ErrorView(task.key, task.label, task.options.group, worker, at_s, _shown(error)))
         for incarnation, wish in state.wishes(task):
             state.say(incarnation, KeyErred(wish, task.key, error))
         if task.dependents:

@@ -150,7 +150,6 @@ def on_open_session(state: State, incarnation: int, message: OpenSession, now: f
     session.incarnation = incarnation
     state.session_of[incarnation] = session
     state.version += 1
-    state.idle_since_s = now
     state.say(incarnation, _welcome(state, incarnation, message.name))
     for task in session.wants:
         submission.tell_now(state, session, task)
@@ -173,7 +172,6 @@ def close_session(state: State, session: Session, now: float) -> None:
         state.unwant(session, task)
     lineage.release(state, wanted, now)
     state.version += 1
-    state.idle_since_s = now
 
 
 # -- time ------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def resolve(state: State, member: Member, certificate: DeathCertificate | None, 
 def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float) -> None:
     task.certificates = (*task.certificates, certificate)
     if len(task.certificates) >= state.settings.crash_limit:
-        lineage.fail(state, task, conviction(task), now)
+        lineage.fail(state, task, conviction(task), now, certificate.worker)
     else:
         state.record_task("retried", now, task, certificate.worker, certificate.words)
         lineage.requeue(state, task, now)
@@ -53,8 +53,6 @@ def conviction(task: Task) -> ErrorInfo:
     last = task.certificates[-1]
     times = len(task.certificates)
     text = f"{task.label} ({task.key}) killed the process that ran it {times} times, the last time alone. {last.words}"
-    if last.output:
-        text += f"\nIts last output:\n{last.output}"
     if last.stack:
         text += f"\nWhere it was:\n{last.stack}"
     return ErrorInfo(
