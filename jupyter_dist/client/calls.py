@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from jupyter_dist.client.future import Future
+from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
@@ -80,7 +81,8 @@ def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool,
         raise TypeError(f"allow_other_workers is True or False, not {allow_other_workers!r}")
     if allow_other_workers and not names:
         raise UsageError("allow_other_workers says what may happen beside `workers`: give these as well")
-    return TaskOptions(workers=names, loose=allow_other_workers, **others)
+    group = others.pop("group", "") or current_group()
+    return TaskOptions(workers=names, loose=allow_other_workers, group=group, **others)
 
 
 def check_callable(function: object) -> None:

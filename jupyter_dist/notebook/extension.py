@@ -8,6 +8,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_dist.client.executor import Executor
 from jupyter_dist.client.future import Future
+from jupyter_dist.client.grouping import set_group_source
 from jupyter_dist.notebook.clusters import LocalClusters
 from jupyter_dist.notebook.magics import DistributedMagics
 from jupyter_dist.notebook.views import Views, future_html
@@ -17,6 +18,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     """Set up the magics and how executors and futures are shown."""
     views = Views()
     shell.register_magics(DistributedMagics(shell, LocalClusters(), views))
+    set_group_source(lambda: f"cell [{shell.execution_count}]")
     formatter: Any = shell.display_formatter
     formatter.ipython_display_formatter.for_type(Executor, views.show_panel)
     formatter.formatters["text/html"].for_type(Future, future_html)
