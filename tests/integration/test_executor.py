@@ -4,10 +4,10 @@ import asyncio
 import functools
 import gc
 import operator
-import pathlib
 import threading
 import time
 from concurrent.futures import CancelledError
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def fail(text: str) -> None:
 
 
 def wait_for_file(path: str) -> str:
-    while not pathlib.Path(path).open("rb").read():
+    while not Path(path).read_bytes():
         time.sleep(0.005)
     return "seen"
 
