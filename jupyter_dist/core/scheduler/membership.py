@@ -137,7 +137,7 @@ def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) 
 # -- clients ---------------------------------------------------------------------------------------------------------
 
 
-def on_open_session(state: State, incarnation: int, message: OpenSession, now: float) -> None:
+def on_open_session(state: State, incarnation: int, message: OpenSession, _now: float) -> None:
     """Let a client in, as a new session or as the one it had."""
     session = state.sessions.get(message.session)
     if session is None:
