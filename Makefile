@@ -7,7 +7,7 @@ TARGETS := demo test lab lint bench bench-core screenshots clean
 .PHONY: help $(TARGETS)
 
 help:
-	@echo "make demo         JupyterLab with the demonstration notebook"
+	@echo "make demo         run the demonstration notebook on a cluster, through a Jupyter server"
 	@echo "make test         every check and every test"
 	@echo "make lint         the checks alone"
 	@echo "make lab          JupyterLab here"

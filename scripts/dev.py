@@ -3,7 +3,7 @@
 * ``test``: everything a reviewer would ask: format, lint, types, floors, the front end's checks, and all tests. Each
   kind of test has a process of its own: playwright's loop and pytest-jupyter's fixtures do not live together.
 * ``lint``: the same without the tests.
-* ``demo``, ``lab``: open JupyterLab, with or without the demonstration notebook.
+* ``demo``: run the demonstration notebook through a Jupyter server. ``lab``: open JupyterLab here.
 * ``bench``, ``bench-core``: the benchmarks, of all and of the scheduler's core alone.
 * ``screenshots``: make the pictures of the documentation anew. ``clean``: remove all that was made.
 
@@ -121,8 +121,8 @@ def browser_tests(steps: Steps) -> None:
 
 
 def demo() -> int:
-    """Open JupyterLab on the demonstration notebook."""
-    prepare("make demo", "lab")
+    """Run the demonstration notebook on a cluster, through a real Jupyter server."""
+    prepare("make demo", "demo")
     return hand_over(PYTHON, "scripts/demo.py")
 
 
