@@ -2,7 +2,8 @@
 # Another Python: make PYTHON=python3.12 test
 
 PYTHON ?= python3
-TARGETS := demo test lab lint bench bench-core screenshots clean
+export SEEDS ?= 2000
+TARGETS := demo test lab lint bench bench-core simulate screenshots clean
 
 .PHONY: help $(TARGETS)
 
@@ -12,6 +13,7 @@ help:
 	@echo "make lint         the checks alone"
 	@echo "make lab          JupyterLab here"
 	@echo "make bench        benchmarks of this package and its peers; bench-core: of the scheduler's core alone"
+	@echo "make simulate     the simulator, SEEDS=2000 of them"
 	@echo "make screenshots  the documentation's pictures; make clean: remove all that was made"
 
 $(TARGETS):

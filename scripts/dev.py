@@ -4,7 +4,8 @@
   kind of test has a process of its own: playwright's loop and pytest-jupyter's fixtures do not live together.
 * ``lint``: the same without the tests.
 * ``demo``: run the demonstration notebook through a Jupyter server. ``lab``: open JupyterLab here.
-* ``bench``, ``bench-core``: the benchmarks, of all and of the scheduler's core alone.
+* ``bench``, ``bench-core``: the benchmarks, of all and of the scheduler's core alone. ``simulate``: the simulator over
+  as many seeds as the variable SEEDS says.
 * ``screenshots``: make the pictures of the documentation anew. ``clean``: remove all that was made.
 
 Standard library only: this runs before anything is installed.
@@ -145,6 +146,12 @@ def bench_core() -> int:
     return hand_over(PYTHON, "-m", "benchmarks.core")
 
 
+def simulate() -> int:
+    """Run the simulator over many seeds: ``make simulate SEEDS=100000``."""
+    prepare("make simulate", "test")
+    return hand_over(PYTHON, "-m", "tests.simulator", "--seeds", os.environ.get("SEEDS", "2000"))
+
+
 def screenshots() -> int:
     """Make the documentation's pictures anew."""
     prepare("make screenshots", "test")
@@ -172,6 +179,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "lint": lint,
     "bench": bench,
     "bench-core": bench_core,
+    "simulate": simulate,
     "screenshots": screenshots,
     "clean": clean,
 }

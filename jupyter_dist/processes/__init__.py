@@ -3,8 +3,7 @@
 Here, and nowhere below, are clocks, threads, signals, files and event loops. Entry points, each with the configuration
 of `config` it takes: `scheduler.main`, `worker.main`, `nanny.main`. A worker is made of `worker` (its driver),
 `slots` (the threads that run tasks), `call` (one task), `interrupt` (stopping one), `output` (what it prints),
-`exchange` (results to and from other processes), `signals`, `sampling` (its heartbeat) and `page` (what it shares with
-its nanny).
+`exchange` (results to and from other processes), `signals` and `sampling` (its heartbeat).
 
 May import `comm`, `storage` and the floors below. The scheduler and the nanny never load `call`, `slots` or a pickle.
 """

@@ -16,7 +16,7 @@ import msgspec
 
 from jupyter_dist.messages import DeathCertificate
 from jupyter_dist.processes.folder import read_tail
-from jupyter_dist.processes.page import read_page
+from jupyter_dist.storage.page import read_page
 
 STACK_NAME = "faulthandler.log"
 STACK_BYTES_MAX = 16 * 1024

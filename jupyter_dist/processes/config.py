@@ -42,7 +42,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     slots: int
     memory_bytes_max: int
     scratch: str  # an empty folder of its own; the nanny removes it
-    page: str  # a file shared with the nanny: the attempts inside user code, see processes/page.py
+    page: str  # a file shared with the nanny: the attempts inside user code, see storage/page.py
     settings: Settings = Settings()
 
 

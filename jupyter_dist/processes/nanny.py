@@ -53,10 +53,10 @@ from jupyter_dist.processes.config import NannyConfig, SchedulerConfig, WorkerCo
 from jupyter_dist.processes.folder import NANNY, HostFolder, read_tail, trim_log
 from jupyter_dist.processes.launcher_line import LauncherLine, Progress, read_config
 from jupyter_dist.processes.nursery import PRELOAD, Child, Nursery, Pipes, open_nursery, take_pipes
-from jupyter_dist.processes.page import read_page
 from jupyter_dist.processes.remains import Remains
 from jupyter_dist.processes.scheduler_line import SchedulerLine
 from jupyter_dist.processes.vitals import read_oom_kills, session_members
+from jupyter_dist.storage.page import read_page
 
 LOG = logging.getLogger("jupyter_dist.nanny")
 READY_POLL_S = 0.003

@@ -24,8 +24,8 @@ from jupyter_dist.messages import TaskErred, TaskFinished, TaskOutput
 from jupyter_dist.processes.call import Functions, Outcome, describe_interrupt, run_call
 from jupyter_dist.processes.interrupt import Guard, MainGuard, ThreadGuard
 from jupyter_dist.processes.output import Capture, Chunk, current_capture, join_tail
-from jupyter_dist.processes.page import PageWriter
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.page import PageWriter
 
 Report = Began | Ended
 

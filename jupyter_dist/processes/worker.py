@@ -36,10 +36,10 @@ from jupyter_dist.processes.config import WorkerConfig
 from jupyter_dist.processes.exchange import Exchange, Fetching
 from jupyter_dist.processes.lifeline import die_with_parent
 from jupyter_dist.processes.output import follow_threads, install_streams
-from jupyter_dist.processes.page import PageWriter
 from jupyter_dist.processes.sampling import Sampler
 from jupyter_dist.processes.signals import open_wakeup, watch_signals
 from jupyter_dist.processes.slots import Slots
+from jupyter_dist.storage.page import PageWriter
 
 LOG = logging.getLogger("jupyter_dist.worker")
 

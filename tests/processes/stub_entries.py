@@ -13,7 +13,7 @@ from jupyter_dist.comm.links import SCHEDULER_SIDE
 from jupyter_dist.comm.serve import serve
 from jupyter_dist.messages import Welcome
 from jupyter_dist.processes.config import SchedulerConfig, WorkerConfig
-from jupyter_dist.processes.page import PageWriter
+from jupyter_dist.storage.page import PageWriter
 
 
 def _serve(config: WorkerConfig) -> socket.socket:

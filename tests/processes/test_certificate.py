@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from jupyter_dist.processes.certificate import STACK_NAME, Death, certify, describe, describe_bytes, trim_stack
-from jupyter_dist.processes.page import PageWriter
+from jupyter_dist.storage.page import PageWriter
 
 DEATH = Death(
     worker="worker-2",

@@ -11,9 +11,9 @@ from jupyter_dist.core.worker.events import Began, Ended
 from jupyter_dist.messages import AssignedTask, FunctionBody, TaskErred, TaskFinished, TaskOutput
 from jupyter_dist.processes.interrupt import STOP_SIGNAL
 from jupyter_dist.processes.output import RoutedStream, current_capture
-from jupyter_dist.processes.page import PageWriter, read_page
 from jupyter_dist.processes.slots import WITHDRAWN_MAX, Hand, Reports, Slots, make_output
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.page import PageWriter, read_page
 
 PATIENCE_S = 20
 

@@ -29,9 +29,9 @@ from jupyter_dist.messages import (
     Withdrawn,
     WorkerSample,
 )
-from jupyter_dist.processes.page import read_page
 from jupyter_dist.protocol.exceptions import load_exception
 from jupyter_dist.protocol.inputs import InputRef
+from jupyter_dist.storage.page import read_page
 from tests.processes.fake_scheduler import PATIENCE_S, Host, held, inline
 
 pytestmark = pytest.mark.process

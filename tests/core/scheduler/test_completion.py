@@ -168,7 +168,8 @@ def test_input_missing_that_cannot_be_made_again_errs_the_task_once_and_for_all(
     bench.heard(client, KeyErred)
     bench.miss(other, bench.attempt("b"), "made", "unix:/w0")
     assert {message.error.kind for message in bench.heard(client, KeyErred)} == {"lost"}
-    assert bench.states("made", "c") == ["erred", "erred"]
+    assert bench.states("made", "b", "c") == ["erred", "released", "erred"]
+    assert not [event for event in bench.state.events if event.key == "b" and event.kind == "erred"]
 
 
 def test_output_is_passed_on_while_the_attempt_is_current(bench):

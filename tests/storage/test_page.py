@@ -1,6 +1,6 @@
 import timeit
 
-from jupyter_dist.processes.page import PageWriter, read_page
+from jupyter_dist.storage.page import PageWriter, read_page
 
 BIG = (3 << 40) + 5
 
