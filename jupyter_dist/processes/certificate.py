@@ -22,9 +22,7 @@ STACK_NAME = "faulthandler.log"
 STACK_BYTES_MAX = 16 * 1024
 OUTPUT_BYTES_MAX = 4 * 1024
 OUTPUT_LINES = 20
-LINES_IN_WORDS = 3
 OWN_FRAME = "jupyter_dist/processes/"
-WORDS_OF_OUTPUT_MAX = 300
 
 
 class Death(msgspec.Struct, frozen=True):
@@ -57,7 +55,7 @@ def certify(death: Death) -> DeathCertificate:
         attempts=read_page(death.page),
         stack=trim_stack(stack),
         output=output,
-        words=describe(death, output),
+        words=describe(death),
         died_s=death.died_s,
     )
 
@@ -75,14 +73,12 @@ def trim_stack(text: str) -> str:
     return "\n".join([head.splitlines()[0] if head else "", found + "\n".join(kept)]).strip()
 
 
-def describe(death: Death, output: str) -> str:
-    """Say how a worker ended, in a sentence or two."""
+def describe(death: Death) -> str:
+    """Say how a worker ended, in a sentence."""
     who = f"{death.worker} (pid {death.pid})"
     if death.cause == "asked":
         return f"{who} was ended by the cluster: {death.reason}"
-    text = f"{who} {_describe_end(death)}"
-    last = " | ".join(line.strip() for line in output.splitlines()[-LINES_IN_WORDS:] if line.strip())
-    return f"{text}. Its last output: {last[-WORDS_OF_OUTPUT_MAX:]}" if last else text
+    return f"{who} {_describe_end(death)}"
 
 
 def _describe_end(death: Death) -> str:

@@ -1,6 +1,7 @@
-import contextlib
 import functools
+import random
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -8,6 +9,8 @@ import traceback
 import pytest
 
 from jupyter_dist.processes.interrupt import STOP_SIGNAL, MainGuard, ThreadGuard
+
+HAMMER_S = 1.0
 
 
 @pytest.fixture
@@ -125,52 +128,73 @@ def count_up(count):
         total += number
 
 
-def count_to(count, attempt):
-    """Compute for a moment, as a task that survives an interrupt."""
-    with contextlib.suppress(KeyboardInterrupt):
-        count_up(count)
-    return attempt
+class Hammer:
+    """Strikes each attempt once, at a random moment around it, and notes what escaped a guard or struck another."""
 
+    def __init__(self, guard):
+        self.guard = guard
+        self.current = 1
+        self.landed = 0  # strikes felt by the attempt they were meant for
+        self.wrong = []
+        self.done = threading.Event()
 
-def hammer(guard, rounds, slot_of):
-    """Strike at the worst moments: return what escaped a guard or struck the wrong attempt."""
-    wrong, current, done = [], [1], threading.Event()
-
-    def strike():
-        while not done.is_set():
-            attempt = current[0]
-            guard._stopping.add(attempt)
-            guard.strike(attempt)
-
-    def slot():
+    def work(self, attempt):
         try:
-            for attempt in range(1, rounds):
-                current[0] = attempt
-                outcome = guard.run(attempt, functools.partial(count_to, 300, attempt), lambda _e, a=attempt: a)
-                if outcome != attempt:
-                    wrong.append(outcome)
-                guard._stopping.discard(attempt)
-                count_up(50)  # our own code: nothing may strike here
+            count_up(300)
         except KeyboardInterrupt:
-            wrong.append(traceback.format_exc())
+            self.landed += 1
+        return attempt
+
+    def strike(self):
+        rng, struck = random.Random(5), 0
+        while not self.done.is_set():
+            attempt = self.current
+            if attempt != struck:
+                count_up(rng.randrange(500))
+                self.guard._stopping.add(attempt)
+                self.guard.strike(attempt)
+                struck = attempt
+
+    def slot(self):
+        end = time.monotonic() + HAMMER_S
+        try:
+            while time.monotonic() < end:
+                attempt = self.current
+                outcome = self.guard.run(attempt, functools.partial(self.work, attempt), lambda _error: "between")
+                if outcome not in {attempt, "between"}:
+                    self.wrong.append(outcome)
+                count_up(50)  # our own code: nothing may strike here
+                self.current += 1
+        except KeyboardInterrupt:
+            self.wrong.append(traceback.format_exc())
         finally:
-            done.set()
+            self.done.set()
 
-    striker = threading.Thread(target=strike)
-    striker.start()
-    slot_of(slot)
-    striker.join()
-    return wrong
-
-
-def test_strikes_at_every_moment_never_escape_the_main_guard(main_guard):
-    assert hammer(main_guard, 1000, lambda slot: slot()) == []
+    def run(self, slot_of):
+        striker = threading.Thread(target=self.strike)
+        striker.start()
+        slot_of(self.slot)
+        striker.join()
 
 
-def test_strikes_at_every_moment_never_escape_a_thread_guard():
-    def in_thread(slot):
-        thread = threading.Thread(target=slot)
-        thread.start()
-        thread.join()
+@pytest.fixture
+def threads_switch_often():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
 
-    assert hammer(ThreadGuard(set()), 1000, in_thread) == []
+
+def in_thread(slot):
+    thread = threading.Thread(target=slot)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("kind", ["main", "thread"])
+def test_strikes_at_every_moment_never_escape_their_guard(kind, main_guard, threads_switch_often):
+    hammer = Hammer(main_guard if kind == "main" else ThreadGuard(set()))
+    hammer.run((lambda slot: slot()) if kind == "main" else in_thread)
+    print(f"{hammer.landed} strikes landed in {hammer.current} attempts")
+    assert hammer.wrong == []
+    assert hammer.landed > 20, "the hammer hit nothing: this run proves nothing"

@@ -22,7 +22,7 @@ def dispatch(state: State, now: float) -> None:
         _dispatch_restricted(state, now)
     _drain(state, state.queue, (), now)
     state.retract_at_s = None
-    if not state.queue and state.idle and len(state.members) > 1:
+    if state.laden and state.idle and not state.queue:
         _take_back(state, now)
 
 
@@ -95,10 +95,9 @@ def _may_be_alone_with(member: Member, task: Task, names: tuple[str, ...]) -> bo
 
 def _take_back(state: State, now: float) -> None:
     """Ask busy workers for unstarted tasks that idle ones could begin sooner; note when to look at the others again."""
-    members = state.members.values()
-    room = sum(member.slots - member.load for member in state.idle) - sum(member.asked for member in members)
+    room = sum(member.slots - member.load for member in state.idle) - sum(member.asked for member in state.laden)
     patience_s = state.settings.retract_after_s
-    for member in members:
+    for member in tuple(state.laden):
         spare = unstarted(member)
         if room <= 0 or spare <= 0 or member.asked:
             continue

@@ -108,6 +108,8 @@ def _pools_agree(state: State, member: Member) -> Iterator[str]:
     usable = member.state == "running" and member.solo is None
     if (member in state.idle) != (usable and member.load < member.slots):
         yield f"{member}: idle {member in state.idle} with {member.load} of {member.slots} slots"
+    if (member in state.laden) != (member.load > member.slots):
+        yield f"{member}: laden {member in state.laden} with {member.load} of {member.slots} slots"
     if member in state.open and (member in state.idle or not usable):
         yield f"{member}: in hand and idle at once"
 

@@ -53,6 +53,8 @@ def conviction(task: Task) -> ErrorInfo:
     last = task.certificates[-1]
     times = len(task.certificates)
     text = f"{task.label} ({task.key}) killed the process that ran it {times} times, the last time alone. {last.words}"
+    if last.output:
+        text += f"\nIts last output:\n{last.output}"
     if last.stack:
         text += f"\nWhere it was:\n{last.stack}"
     return ErrorInfo(

@@ -114,6 +114,7 @@ class State:
         ] = {}  # queued tasks that may have killed a worker, and who is set apart
         self.idle: OrderedDict[Member, None] = OrderedDict()  # workers with a free slot
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
+        self.laden: dict[Member, None] = {}  # workers with unstarted attempts in hand
 
         self.events: deque[TaskEvent] = deque(maxlen=settings.events_max)
         self.event_number = 0
@@ -349,6 +350,7 @@ class State:
                 self.suspects[task] = None
         self.idle.pop(member, None)
         self.open.pop(member, None)
+        self.laden.pop(member, None)
         self.version += 1
 
     def assign(self, task: Task, member: Member, now: float) -> int:
@@ -393,6 +395,10 @@ class State:
     def refresh(self, member: Member) -> None:
         """Note whether a worker has a free slot, or room in hand, after anything about it changed."""
         load, slots = member.load, member.slots
+        if load > slots:
+            self.laden[member] = None
+        else:
+            self.laden.pop(member, None)
         if member.state != "running" or member.solo is not None:
             self.idle.pop(member, None)
             self.open.pop(member, None)
