@@ -87,7 +87,7 @@ class Worker:
     def stop(self, code: int, reason: str) -> None:
         """End the process soon, in order."""
         if not self._stopped.done():
-            LOG.info("%s ends: %s", self._config.name, reason)
+            LOG.warning("%s ends: %s", self._config.name, reason)
             self._stopped.set_result(code)
 
     async def run(self) -> int:
