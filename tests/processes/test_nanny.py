@@ -113,7 +113,6 @@ def test_worker_killed_certificate_comes_before_a_quick_replacement():
                 assert death.stack == "the stack"
                 assert death.output == "the last line"
                 assert "was killed by SIGSEGV" in death.words
-                assert "SIGSEGV" in death.words
                 assert death.memory_bytes_peak > 1_000_000
                 await eventually_async(lambda: not (host.folder / "scratch/worker-0.1").exists())
                 assert not (host.folder / "worker-0.1.sock").exists()
