@@ -29,6 +29,21 @@ def futures_in(value: Any) -> list[Future]:
     return []
 
 
+def futures_of(executor: object, value: Any) -> list[Future]:
+    """Return the futures in a nesting, all of which must be an executor's own.
+
+    Raises
+    ------
+    UsageError
+        One is not.
+    """
+    found = futures_in(value)
+    for future in found:
+        if future.executor is not executor:
+            raise UsageError(f"{future!r} belongs to another executor")
+    return found
+
+
 def replace(value: Any, *, skip_failed: bool) -> Any:
     """Return the value with each future replaced by its result; with ``skip_failed`` without those that failed.
 

@@ -6,15 +6,14 @@ and heard of in `session`, waited for and turned into values by `results`. An ex
 
 from __future__ import annotations
 
-import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from jupyter_dist.client import containers
+from jupyter_dist.client import containers, inspection
 from jupyter_dist.client.calls import check_callable, check_count, check_key, make_options, pack_call
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, Newest, find, is_running, session_kind, session_name
-from jupyter_dist.client.feed import Feed, Watching
+from jupyter_dist.client.feed import Feed, Watching, wait_for_workers
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.packing import pack_function
@@ -26,15 +25,18 @@ from jupyter_dist.errors import ClusterError, UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.messages import (
+    Answer,
     Cancel,
     ClusterSnapshot,
     Describe,
+    DescribeTasks,
     FunctionBody,
     Message,
     Observation,
     RestartCluster,
     ScaleCluster,
     StopCluster,
+    TaskHome,
     TaskOptions,
 )
 from jupyter_dist.protocol.payload import pack_inline
@@ -397,6 +399,47 @@ class Executor:
     ) -> None:
         self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
+    def retry(self, futures: Any) -> None:
+        """Try erred futures again, and with them the inputs whose error they passed on; others are left as they are."""
+        self.session.retry([future.wish for future in containers.futures_of(self, futures)])
+
+    # -- where things are --------------------------------------------------------------------------------------------
+
+    def ncores(self, workers: str | Iterable[str] | None = None) -> dict[str, int]:
+        """Return how many tasks each worker runs at a time, by its name. UsageError for an unknown worker."""
+        return inspection.cores(self.snapshot(), workers)
+
+    def who_has(self, futures: Any = None) -> dict[str, list[str]]:
+        """Return the workers that hold each result, by key; of all results when no futures are given.
+
+        A small result is kept by the scheduler itself and has no holder.
+        """
+        return {home.key: list(home.holders) for home in self._homes(futures) if home.state == "memory"}
+
+    def has_what(self, workers: str | Iterable[str] | None = None) -> dict[str, list[str]]:
+        """Return the keys of the results each worker holds, by its name. UsageError for an unknown worker."""
+        return inspection.held_by_worker(self.snapshot(), self._homes(None), workers)
+
+    def processing(self, workers: str | Iterable[str] | None = None) -> dict[str, list[str]]:
+        """Return the keys of the tasks each worker was given, by its name. UsageError for an unknown worker."""
+        return inspection.processed_by_worker(self.snapshot(), self._homes(None), workers)
+
+    def nbytes(self, keys: Iterable[str] | None = None, summary: bool = True) -> dict[str, int]:
+        """Return the sizes of results in memory in bytes, by key, or summed by function name."""
+        wanted = None if keys is None else tuple(keys)
+        homes = () if wanted == () else self._ask(lambda request: DescribeTasks(request, wanted or ())).tasks
+        return inspection.bytes_by_key(homes, summary=summary)
+
+    def scheduler_info(self) -> dict[str, Any]:
+        """Return what is known of the scheduler and its workers, as a dict for a person or a tool."""
+        return inspection.describe_cluster(self.snapshot(), self.info.address)
+
+    def _homes(self, futures: Any) -> tuple[TaskHome, ...]:
+        keys = () if futures is None else tuple(future.key for future in containers.futures_of(self, futures))
+        if futures is not None and not keys:
+            return ()
+        return self._ask(lambda request: DescribeTasks(request, keys)).tasks
+
     # -- the cluster -------------------------------------------------------------------------------------------------
 
     def scale(self, workers: int) -> None:
@@ -413,21 +456,8 @@ class Executor:
         TimeoutError
             They were not there in time; the text says how many were.
         """
-        enough, seen = threading.Event(), [0]
-
-        def look(observation: Observation) -> None:
-            snapshot = observation.snapshot
-            seen[0] = len(snapshot.workers)
-            if seen[0] >= (snapshot.wanted if n_workers is None else n_workers) and seen[0]:
-                enough.set()
-
-        watching = self.watch(look, self.settings.watch_interval_s_min)
-        try:
-            if not enough.wait(timeout):
-                wanted = "all" if n_workers is None else n_workers
-                raise TimeoutError(f"{seen[0]} workers are there after {timeout} s, not {wanted}")
-        finally:
-            watching.close()
+        self.session.check_open()
+        wait_for_workers(self._feed, n_workers, timeout, self.settings.watch_interval_s_min)
 
     def stop_cluster(self) -> None:
         """End the cluster, for everybody who uses it."""
@@ -437,7 +467,7 @@ class Executor:
 
     def snapshot(self) -> ClusterSnapshot:
         """Return what the cluster is at this moment: workers, counts, running tasks, errors."""
-        snapshot = self._ask(Describe)
+        snapshot = self._ask(Describe).snapshot
         if snapshot is None:
             raise ClusterError("the scheduler answered without a snapshot: is it of another version?")
         return snapshot
@@ -450,9 +480,9 @@ class Executor:
         self.session.check_open()
         return self._feed.add(callback, interval_s)
 
-    def _ask(self, make: Callable[[int], Message]) -> ClusterSnapshot | None:
+    def _ask(self, make: Callable[[int], Message]) -> Answer:
         self.session.check_open()
-        return self._loop.run(self.session.ask(make)).snapshot
+        return self._loop.run(self.session.ask(make))
 
 
 _newest: Newest[Executor] = Newest()

@@ -70,3 +70,22 @@ class Feed:
             watchers = tuple(self._watchers)
         for watching in watchers:
             watching.tell(observation)
+
+
+def wait_for_workers(feed: Feed, count: int | None, timeout: float | None, interval_s: float) -> None:
+    """Wait until a cluster has so many workers, or as many as it is to have; see `Executor.wait_for_workers`."""
+    enough, seen = threading.Event(), [0]
+
+    def look(observation: Observation) -> None:
+        snapshot = observation.snapshot
+        seen[0] = len(snapshot.workers)
+        if seen[0] >= (snapshot.wanted if count is None else count) and seen[0]:
+            enough.set()
+
+    watching = feed.add(look, interval_s)
+    try:
+        if not enough.wait(timeout):
+            wanted = "all" if count is None else count
+            raise TimeoutError(f"{seen[0]} workers are there after {timeout} s, not {wanted}")
+    finally:
+        watching.close()

@@ -36,6 +36,7 @@ from jupyter_dist.messages import (
     PutValue,
     Refused,
     Release,
+    RetryKeys,
     Submit,
     TaskOptions,
     TaskSpec,
@@ -139,6 +140,14 @@ class Session:
             if specs:
                 self._say(Submit(function, options, tuple(specs)))
         return wishes
+
+    def retry(self, wishes: Iterable[Wish]) -> None:
+        """Wish again for what erred; what did not is left as it is."""
+        with self.lock:
+            self.check_open()
+            again = self.table.retry(dict.fromkeys(wishes))
+            if again:
+                self._say(RetryKeys(tuple(wish.key for wish in again)))
 
     def put(self, key: str, value: bytes, type_name: str) -> Wish:
         """Make a value known to the cluster under a key."""

@@ -126,6 +126,14 @@ class FutureTable:
         here = wish.value is not None or wish.loaded is not UNLOADED
         return wish.status == "error" or (wish.status == "finished" and here)
 
+    def retry(self, wishes: Iterable[Wish]) -> list[Wish]:
+        """Make erred wishes pending again; return those that were erred and are known."""
+        again = [w for w in wishes if w.status == "error" and self.by_number.get(w.number) is w]
+        for wish in again:
+            wish.status = "pending"
+            wish.error = None
+        return again
+
     def handle(self, messages: Sequence[Message]) -> list[Wish]:
         """Take what the scheduler said; return the wishes that changed, each once for each change."""
         changed = []

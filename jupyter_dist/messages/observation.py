@@ -78,6 +78,16 @@ class FunctionView(Record):
     seconds: float  # run time of those, summed
 
 
+class TaskHome(Record):
+    """Where a task is: its state, the worker that processes it, the workers that hold its value."""
+
+    key: str
+    state: str
+    worker: str
+    holders: tuple[str, ...]
+    nbytes: int
+
+
 class ErrorView(Record):
     """One task that erred."""
 

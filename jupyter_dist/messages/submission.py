@@ -3,7 +3,7 @@
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
 from jupyter_dist.messages.handshake import OpenSession, Refused, Welcome
-from jupyter_dist.messages.observation import ClusterSnapshot, Observation, Unwatch, Watch
+from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
 
 
 class TaskSpec(Record):
@@ -98,6 +98,19 @@ class Describe(Message, tag=18):
     request: int
 
 
+class DescribeTasks(Message, tag=22):
+    """Ask where tasks are: those of these keys, or all when there are none."""
+
+    request: int
+    keys: tuple[str, ...] = ()
+
+
+class RetryKeys(Message, tag=23):
+    """Try these erred tasks again, and with them the inputs whose error they passed on."""
+
+    keys: tuple[str, ...]
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -150,6 +163,7 @@ class Answer(Message, tag=35):
     request: int
     error: str = ""
     snapshot: ClusterSnapshot | None = None
+    tasks: tuple[TaskHome, ...] = ()
 
 
 FromClient = (
@@ -163,6 +177,8 @@ FromClient = (
     | ScaleCluster
     | StopCluster
     | Describe
+    | DescribeTasks
+    | RetryKeys
     | CloseSession
     | Watch
     | Unwatch

@@ -121,3 +121,13 @@ def test_other_messages_are_for_others(table):
     wish = wish_for(table)
     assert table.handle([Answer(1)]) == []
     assert wish.status == "pending"
+
+
+def test_retry_makes_erred_wishes_pending_and_leaves_the_others(table):
+    erred, done, gone = wish_for(table, "erred"), wish_for(table, "done"), wish_for(table, "gone")
+    table.handle([KeyErred(erred.number, "erred", ERROR), finished(done), KeyErred(gone.number, "gone", ERROR)])
+    table.drop(gone)
+    assert table.retry([erred, done, gone]) == [erred]
+    assert (erred.status, erred.error, done.status) == ("pending", None, "finished")
+    table.handle([finished(erred)])
+    assert erred.status == "finished"

@@ -110,6 +110,18 @@ def _shown(error: ErrorInfo) -> ErrorInfo:
     )
 
 
+def forgive(state: State, task: Task, now: float) -> None:
+    """Make an erred task as if it were new; whoever does this activates it."""
+    _clear_error(task)
+    state.move(task, RELEASED, now)
+
+
+def _clear_error(task: Task) -> None:
+    task.error = None
+    task.certificates = ()  # should anybody want it again, it is tried as if it were new
+    task.retries_left = task.options.retries
+
+
 def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = False) -> None:
     """Let go of those of these tasks that nobody needs, of their values, and of inputs only they needed.
 
@@ -143,6 +155,4 @@ def _let_go(state: State, task: Task, *, force: bool) -> None:
             state.say(member.incarnation, FreeKeys((task.key,)))
         state.set_value(task, None, 0, task.type_name)
     elif task.state == ERRED:
-        task.error = None
-        task.certificates = ()  # should anybody want it again, it is tried as if it were new
-        task.retries_left = task.options.retries
+        _clear_error(task)

@@ -8,15 +8,17 @@ from itertools import islice
 
 from jupyter_dist.core.scheduler import lifetime
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
-from jupyter_dist.core.scheduler.records import Member, Session, Watcher
+from jupyter_dist.core.scheduler.records import Member, Session, Task, Watcher
 from jupyter_dist.core.scheduler.state import LabelEntry, State
 from jupyter_dist.messages import (
     Answer,
     ClusterSnapshot,
     Describe,
+    DescribeTasks,
     FunctionView,
     Observation,
     TaskEvent,
+    TaskHome,
     TaskView,
     Unwatch,
     Watch,
@@ -42,6 +44,18 @@ def on_unwatch(_state: State, session: Session, _message: Unwatch, _now: float) 
 def on_describe(state: State, session: Session, message: Describe, now: float) -> None:
     """Answer with one snapshot."""
     state.say(session.incarnation, Answer(message.request, snapshot=snapshot(state, now)))
+
+
+def on_describe_tasks(state: State, session: Session, message: DescribeTasks, _now: float) -> None:
+    """Answer with where tasks are."""
+    keys = message.keys or tuple(state.tasks)
+    homes = tuple(_home(state.tasks[key]) for key in keys if key in state.tasks)
+    state.say(session.incarnation, Answer(message.request, tasks=homes))
+
+
+def _home(task: Task) -> TaskHome:
+    worker = task.member.name if task.member is not None else ""
+    return TaskHome(task.key, task.state, worker, tuple(member.name for member in task.holders), task.nbytes)
 
 
 def deadline(state: State) -> float | None:

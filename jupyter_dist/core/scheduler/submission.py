@@ -13,6 +13,7 @@ from jupyter_dist.messages import (
     MissingValue,
     PutValue,
     Release,
+    RetryKeys,
     Submit,
     TaskOptions,
     TaskSpec,
@@ -105,6 +106,21 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
         state.record_task("cancelled", now, task)
     state.say(session.incarnation, KeyCancelled(wishes, "cancelled by its user"))
     lineage.release(state, given_up, now, force=message.force)
+
+
+def on_retry(state: State, _session: Session, message: RetryKeys, now: float) -> None:
+    """Try erred tasks again that a client wants, and the inputs whose error they passed on."""
+    again: dict[Task, None] = {}
+    stack = [state.tasks[key] for key in message.keys if key in state.tasks]
+    while stack:
+        task = stack.pop()
+        if task.state == ERRED and task not in again:
+            again[task] = None
+            stack.extend(task.dependencies)
+    for task in again:
+        lineage.forgive(state, task, now)
+    for task in again:
+        lineage.activate(state, task, now)
 
 
 def on_missing_value(state: State, session: Session, message: MissingValue, now: float) -> None:

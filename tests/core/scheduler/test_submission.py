@@ -4,9 +4,11 @@ import pytest
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.messages import (
+    Answer,
     AssignTask,
     Cancel,
     CloseSession,
+    DescribeTasks,
     FreeKeys,
     FunctionBody,
     KeyCancelled,
@@ -14,7 +16,9 @@ from jupyter_dist.messages import (
     KeyFinished,
     KeyLost,
     MissingValue,
+    RetryKeys,
     StopAttempt,
+    TaskHome,
 )
 from tests.core.scheduler.bench import Bench
 
@@ -170,3 +174,37 @@ def test_close_session_releases_all_and_what_it_says_later_is_not_heard(bench):
     assert not bench.state.sessions
     assert "Cancel" in bench.closes[client]
     bench.say(client, Disconnected("closed"))
+
+
+def test_retry_of_a_dependent_makes_its_erred_input_again_and_leaves_the_others(bench):
+    client, worker = bench.client(), bench.worker()
+    for key, *inputs in (("root",), ("asked", "root"), ("other", "root")):
+        bench.submit(client, key, *inputs)
+    bench.err(worker, "root")
+    assert bench.states("root", "asked", "other") == ["erred", "erred", "erred"]
+    bench.say(client, RetryKeys(("asked", "unknown")))
+    assert bench.states("root", "asked", "other") == ["processing", "waiting", "erred"]
+    bench.finish(worker, "root", b"1")
+    bench.finish(worker, "asked", b"2")
+    assert [message.key for message in bench.heard(client, KeyFinished)] == ["root", "asked"]
+
+
+def test_retry_of_what_did_not_err_changes_nothing(bench):
+    client, worker = bench.client(), bench.worker()
+    bench.submit(client, "a")
+    bench.say(client, RetryKeys(("a",)))
+    assert bench.states("a") == ["processing"]
+    bench.finish(worker, "a", b"1")
+    bench.say(client, RetryKeys(("a",)))
+    assert bench.states("a") == ["memory"]
+
+
+def test_tasks_described_tell_where_they_are(bench):
+    client, worker = bench.client(), bench.worker()
+    bench.submit(client, "held")
+    bench.finish(worker, "held", None, nbytes=7)
+    bench.submit(client, "runs")
+    bench.say(client, DescribeTasks(1), DescribeTasks(2, ("runs", "unknown")))
+    everything, some = bench.heard(client, Answer)
+    assert everything.tasks == (TaskHome("held", "memory", "", ("w0",), 7), TaskHome("runs", "processing", "w0", (), 0))
+    assert [home.key for home in some.tasks] == ["runs"]
