@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from jupyter_dist.messages import (
+    STORE,
     ErrorInfo,
     KeyCancelled,
     KeyErred,
@@ -147,7 +148,7 @@ class FutureTable:
                         wish.value = message.value
                     wish.nbytes = message.nbytes
                     wish.type_name = message.type_name
-                    wish.holders = message.holders
+                    wish.holders = (STORE + message.stored,) if message.stored else message.holders
                     changed.append(wish)
             else:
                 changed.extend(self._handle_rare(message))

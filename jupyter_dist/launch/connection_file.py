@@ -23,9 +23,11 @@ import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
 from jupyter_dist.errors import ClusterStartError, NoClusterError, UsageError
-from jupyter_dist.launch.name_lock import is_held, locked_name
+from jupyter_dist.launch.name_lock import locked_name
 from jupyter_dist.processes.config import ClusterIdentity
 from jupyter_dist.processes.vitals import started_s
+from jupyter_dist.storage import places
+from jupyter_dist.storage.hold import is_held
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SUFFIX = ".json"
@@ -50,6 +52,7 @@ class ClusterInfo(msgspec.Struct, frozen=True):
     threads_per_worker: int
     detached: bool
     folder: str
+    objects: tuple[str, ...] = ()  # the folders of the host's object store
 
     def __repr__(self) -> str:
         return f"<ClusterInfo {self.name}: {self.workers} workers on {self.host}, nanny {self.pid}>"
@@ -197,6 +200,7 @@ def _sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > UNHELD_S and not is_held(path):
                 remove_folder(str(path))
+    places.sweep()
 
 
 def remove_dead(path: Path) -> None:
@@ -211,8 +215,11 @@ def remove_dead(path: Path) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove the folder of a cluster that is gone. Only what was made as one by `make_folder` and is ours."""
+    """Remove the folders of a cluster that is gone. Only what was made as one by `make_folder` and is ours."""
     path = Path(folder)
+    if not path.name.startswith(FOLDER_PREFIX):
+        return
+    places.remove_memory(path)
     with contextlib.suppress(OSError):
-        if path.name.startswith(FOLDER_PREFIX) and path.lstat().st_uid == os.geteuid():
+        if path.lstat().st_uid == os.geteuid():
             shutil.rmtree(path, ignore_errors=True)

@@ -40,6 +40,7 @@ from jupyter_dist.processes.folder import NANNY, HostFolder, read_tail
 from jupyter_dist.processes.launcher_line import READY
 from jupyter_dist.processes.vitals import session_members, started_s
 from jupyter_dist.settings import Settings, load_settings
+from jupyter_dist.storage import places
 
 POLL_S = 0.005
 FAMILY_S = 0.5
@@ -138,8 +139,9 @@ def _start(spec: ClusterSpec, settings: Settings, tell: Callable[[str], None], e
     nanny: NannyProcess | None = None
     try:
         folder.make()
+        objects = places.make_folders(folder.root)
         nanny = NannyProcess(folder)
-        config = _configure(spec, settings, folder)
+        config = _configure(spec, settings, folder, objects)
         nanny.configure(config)
         while (phase := nanny.next_phase(end_s)) != READY:
             tell(phase)
@@ -156,7 +158,7 @@ def _start(spec: ClusterSpec, settings: Settings, tell: Callable[[str], None], e
     return info
 
 
-def _configure(spec: ClusterSpec, settings: Settings, folder: HostFolder) -> NannyConfig:
+def _configure(spec: ClusterSpec, settings: Settings, folder: HostFolder, objects: tuple[str, ...]) -> NannyConfig:
     identity = ClusterIdentity(
         name=spec.name, cluster=new_token(), address=f"unix:{folder.socket('scheduler')}", secret=new_secret()
     )
@@ -171,6 +173,7 @@ def _configure(spec: ClusterSpec, settings: Settings, folder: HostFolder) -> Nan
         folder=str(folder.root),
         connection_file=str(connection_path(spec.name)),
         settings=settings,
+        objects=objects,
     )
 
 
@@ -188,6 +191,7 @@ def _describe(config: NannyConfig, pid: int, threads_per_worker: int) -> Cluster
         threads_per_worker=threads_per_worker,
         detached=config.detached,
         folder=config.folder,
+        objects=config.objects,
     )
 
 

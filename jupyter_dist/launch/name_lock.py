@@ -1,8 +1,6 @@
-"""File locks, which the system takes back when their holder dies: on a cluster's name, and on its folder.
+"""The lock on a cluster's name, which the system takes back when its holder dies: one starter at a time for each name.
 
-There is one starter at a time for each name. The file is removed by its last holder; a waiter that locked a removed
-file has locked nothing, so it looks again. A folder is held by its nanny, which inherits the lock from the launcher:
-one that nobody holds belongs to nobody.
+The file is removed by its last holder; a waiter that locked a removed file has locked nothing, so it looks again.
 """
 
 from __future__ import annotations
@@ -45,26 +43,3 @@ def _try_lock(path: Path) -> int | None:
         pass
     os.close(lock)
     return None
-
-
-def hold_folder(path: Path) -> int:
-    """Lock a new cluster's folder and return the descriptor that holds it, with all that inherit it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    with contextlib.suppress(OSError):  # some network folders cannot; then nobody sweeps there either
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
-
-
-def is_held(path: Path) -> bool:
-    """Return whether somebody holds a folder, or may."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)

@@ -21,10 +21,10 @@ import msgspec
 
 import jupyter_dist
 from jupyter_dist.errors import ClusterStartError
-from jupyter_dist.launch.name_lock import hold_folder
 from jupyter_dist.processes.config import NannyConfig
 from jupyter_dist.processes.folder import NANNY, HostFolder, open_log
 from jupyter_dist.processes.launcher_line import RELEASE, Progress, encode_config
+from jupyter_dist.storage.hold import hold_folder
 
 # The fork server comes before the nanny's own imports, so both load at the same time.
 CODE = """

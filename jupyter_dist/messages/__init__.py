@@ -29,7 +29,7 @@ from jupyter_dist.messages.assignment import (
     Withdrawn,
     WorkerSample,
 )
-from jupyter_dist.messages.base import DeathCertificate, ErrorInfo, Message, Record
+from jupyter_dist.messages.base import STORE, DeathCertificate, ErrorInfo, Message, Record
 from jupyter_dist.messages.handshake import (
     PROTOCOL_VERSION,
     OpenSession,
@@ -75,6 +75,7 @@ from jupyter_dist.messages.submission import (
     ToClient,
 )
 from jupyter_dist.messages.supervision import (
+    FreeObjects,
     FromNanny,
     ProcessPulse,
     Pulse,

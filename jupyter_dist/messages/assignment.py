@@ -16,12 +16,13 @@ class FunctionBody(Message, tag=40):
 
 
 class TaskInput(Record):
-    """One input of an assigned task: its small value, or the addresses of workers that hold it."""
+    """One input of an assigned task: its small value, its name in the host's object store, or who holds it."""
 
     key: str
     value: bytes | None
     nbytes: int = 0
-    holders: tuple[str, ...] = ()
+    holders: tuple[str, ...] = ()  # addresses of workers
+    stored: str = ""
 
 
 class AssignedTask(Record):
@@ -106,11 +107,12 @@ class Withdrawn(Message, tag=62):
 
 
 class InputMissing(Message, tag=63):
-    """An input could not be had from this holder; the attempt is given back."""
+    """An input could not be had from this holder; the attempt is given back. ``reason`` is for a person."""
 
     attempt: int
     key: str
     holder: str
+    reason: str = ""
 
 
 class TaskOutput(Message, tag=64):

@@ -11,6 +11,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Base of a record inside a message: not tagged, because its place says what it is."""
 
 
+STORE = "store/"  # and a name: stands for a holder's address when the host's object store is meant
+
+
 class DeathCertificate(Record):
     """How a worker process ended, and what it was doing.
 

@@ -45,12 +45,17 @@ class Submit(Message, tag=10):
 
 
 class PutValue(Message, tag=11):
-    """A value the client made itself: the key is in memory at once."""
+    """A value the client made itself: the key is in memory at once.
+
+    A large one is in the host's object store under the name ``stored``; then ``value`` is empty and ``nbytes`` its size.
+    """
 
     key: str
     value: bytes
     type_name: str
     wish: int = 0
+    stored: str = ""
+    nbytes: int = 0
 
 
 class Release(Message, tag=12):
@@ -67,10 +72,11 @@ class Cancel(Message, tag=13):
 
 
 class MissingValue(Message, tag=14):
-    """A holder named for this key did not have it, or is gone."""
+    """A holder named for this key did not have it, or is gone. ``reason`` is for a person."""
 
     key: str
     holder: str
+    reason: str = ""
 
 
 class RestartCluster(Message, tag=15):
@@ -116,7 +122,7 @@ class CloseSession(Message, tag=19):
 
 
 class KeyFinished(Message, tag=30):
-    """The key has a value: in ``value`` when small, else at ``holders``."""
+    """The key has a value: in ``value`` when small, else ``stored`` under that name on the host, else at ``holders``."""
 
     wish: int
     key: str
@@ -124,6 +130,7 @@ class KeyFinished(Message, tag=30):
     nbytes: int
     type_name: str
     holders: tuple[str, ...] = ()
+    stored: str = ""
 
 
 class KeyErred(Message, tag=31):

@@ -45,5 +45,11 @@ class StopHost(Message, tag=112):
     reason: str
 
 
+class FreeObjects(Message, tag=113):
+    """Remove these from the host's object store: nobody needs them any more, or they cannot be read."""
+
+    names: tuple[str, ...]
+
+
 FromNanny = RegisterNanny | Pulse | WorkerDied
-ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | StopHost
+ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | StopHost | FreeObjects

@@ -13,8 +13,9 @@ from typing import Any
 
 import cloudpickle
 
-from jupyter_dist.core.worker.effects import Inline, InputValue, Live, Opaque, ReadyTask
-from jupyter_dist.messages import ErrorInfo, FunctionBody
+from jupyter_dist.core.worker.effects import Fetched, Inline, InputValue, Live, Opaque, ReadyTask
+from jupyter_dist.messages import ErrorInfo, FunctionBody, InputMissing
+from jupyter_dist.processes.stored import Inputs, StoredInputs
 from jupyter_dist.protocol.exceptions import describe_exception, describe_result_error
 from jupyter_dist.protocol.inputs import inputs_available
 from jupyter_dist.protocol.payload import pack_inline, pack_value, unpack_value
@@ -24,13 +25,14 @@ GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
 class Outcome(Opaque, frozen=True, eq=False):
-    """How a task ended: with an error, a small packed value, or a live one."""
+    """How a task ended: with an error, a small packed value, or a live one; or it did not begin for want of an input."""
 
     value: bytes | None = None
     live: object = None
     nbytes: int = 0
     type_name: str = ""
     error: ErrorInfo | None = None
+    missing: InputMissing | None = None
 
 
 class Functions:
@@ -53,11 +55,14 @@ class Functions:
             self._loaded.pop(function, None)
 
 
-def run_call(ready: ReadyTask, functions: Functions, inline_bytes_max: int) -> Outcome:
+def run_call(ready: ReadyTask, functions: Functions, stored: StoredInputs, inline_bytes_max: int) -> Outcome:
     """Run a task. Raises only what strikes it from outside (`jupyter_dist.processes.interrupt`)."""
     key = ready.task.key
     try:
-        value = _call(ready, functions)
+        inputs = stored.map_inputs(ready)
+        if isinstance(inputs, InputMissing):
+            return Outcome(missing=inputs)
+        value = _call(ready, functions, inputs)
     except BaseException as error:  # noqa: BLE001 - SystemExit and its like are the task's error, not the worker's
         return Outcome(error=describe_exception(error, key))
     return _pack(value, key, inline_bytes_max)
@@ -68,10 +73,10 @@ def describe_interrupt(error: BaseException, ready: ReadyTask) -> Outcome:
     return Outcome(error=describe_exception(error, ready.task.key))
 
 
-def _call(ready: ReadyTask, functions: Functions) -> object:
+def _call(ready: ReadyTask, functions: Functions, inputs: Inputs) -> object:
     try:
         function = functions.load(ready.function)
-        args, kwargs = _load_arguments(ready)
+        args, kwargs = _load_arguments(ready, inputs)
     except BaseException as error:
         _note(error, f"raised while the call of {ready.function.label} was being loaded on the worker")
         raise
@@ -81,11 +86,11 @@ def _call(ready: ReadyTask, functions: Functions) -> object:
     return value
 
 
-def _load_arguments(ready: ReadyTask) -> tuple[Iterable[Any], Mapping[str, Any]]:
-    if not ready.inputs:
+def _load_arguments(ready: ReadyTask, inputs: Inputs) -> tuple[Iterable[Any], Mapping[str, Any]]:
+    if not inputs:
         args, kwargs = cloudpickle.loads(ready.task.arguments)
         return args, kwargs
-    values = {key: _load_input(value) for key, value in ready.inputs.items()}
+    values = {key: _load_input(value) for key, value in inputs.items()}
     with inputs_available(values):
         args, kwargs = cloudpickle.loads(ready.task.arguments)
     return args, kwargs
@@ -94,7 +99,9 @@ def _load_arguments(ready: ReadyTask) -> tuple[Iterable[Any], Mapping[str, Any]]
 def _load_input(value: InputValue) -> object:
     if isinstance(value, Live):
         return value.value
-    return unpack_value((value.stream,) if isinstance(value, Inline) else value.buffers)
+    if isinstance(value, Inline):
+        return unpack_value((value.stream,))
+    return unpack_value(value.buffers if isinstance(value, Fetched) else ())
 
 
 def _note(error: BaseException, words: str) -> None:

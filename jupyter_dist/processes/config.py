@@ -44,6 +44,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     scratch: str  # an empty folder of its own; the nanny removes it
     page: str  # a file shared with the nanny: the attempts inside user code, see storage/page.py
     settings: Settings = Settings()
+    objects: tuple[str, ...] = ()  # the folders of the host's object store, see storage/store.py
 
 
 class NannyConfig(msgspec.Struct, frozen=True):
@@ -59,3 +60,4 @@ class NannyConfig(msgspec.Struct, frozen=True):
     folder: str  # sockets, logs and scratch of this cluster on this host
     connection_file: str  # removed when the cluster ends
     settings: Settings = Settings()
+    objects: tuple[str, ...] = ()  # the folders of the host's object store, which the nanny removes at its end

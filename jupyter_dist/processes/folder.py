@@ -5,6 +5,7 @@ One folder holds them all, readable by its owner alone::
     <folder>/scheduler.sock      <folder>/worker-0.3.sock      sockets; the number tells two starts of a name apart
     <folder>/logs/worker-0.log                                 what a process printed, bounded, kept across restarts
     <folder>/scratch/worker-0.3  <folder>/pages/worker-0.3     what a worker writes, removed when it dies
+    <folder>/objects             and a folder in memory        the host's object store, see `storage.places`
 
 The nanny and the launcher read and write here; a worker is told its own paths and knows no others.
 """
@@ -15,6 +16,8 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
+
+from jupyter_dist.storage import places
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -55,7 +58,8 @@ class HostFolder:
         return self.root
 
     def remove(self) -> None:
-        """Remove everything. Errors are nobody's concern: a cluster that ends must end."""
+        """Remove everything, its objects in memory as well. Errors are nobody's concern: a cluster that ends must end."""
+        places.remove_memory(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -39,6 +39,7 @@ from jupyter_dist.core.supervisor import (
     Supervisor,
 )
 from jupyter_dist.messages import (
+    FreeObjects,
     Message,
     ProcessPulse,
     Pulse,
@@ -55,8 +56,10 @@ from jupyter_dist.processes.launcher_line import LauncherLine, Progress, read_co
 from jupyter_dist.processes.nursery import PRELOAD, Child, Nursery, Pipes, open_nursery, take_pipes
 from jupyter_dist.processes.remains import Remains
 from jupyter_dist.processes.scheduler_line import SchedulerLine
-from jupyter_dist.processes.vitals import read_oom_kills, session_members
+from jupyter_dist.processes.vitals import private_bytes, read_oom_kills, session_members
+from jupyter_dist.storage import places
 from jupyter_dist.storage.page import read_page
+from jupyter_dist.storage.store import ObjectStore
 
 LOG = logging.getLogger("jupyter_dist.nanny")
 READY_POLL_S = 0.003
@@ -110,6 +113,8 @@ class Nanny:
             config.identity, config.settings, self._registration, self._on_message, self._on_welcome
         )
         self._remains = Remains()
+        self._store = ObjectStore(config.objects)
+        self._held = places.hold_memory(self._folder.root)  # until this process ends: else somebody might sweep it
         self._dead: dict[str, Child] = {}  # between the news of an end and its burial
         self._unready: set[str] = set()  # workers whose socket is not there yet
         self._timer: asyncio.TimerHandle | None = None
@@ -156,6 +161,8 @@ class Nanny:
     def _on_message(self, message: Message) -> None:
         if isinstance(message, SetWorkers | ReplaceWorkers | StopHost):
             self._handle(message)
+        elif isinstance(message, FreeObjects):
+            self._remains.remove_objects(self._store, message.names)
 
     def _on_welcome(self) -> None:
         self._handle(Ready(SCHEDULER))
@@ -252,12 +259,14 @@ class Nanny:
             scratch=str(self._folder.scratch(birth)),
             page=str(self._folder.page(birth)),
             settings=config.settings,
+            objects=config.objects,
         )
 
     def _bury(self, effect: Bury) -> None:
         child = self._dead.pop(effect.name, None)
         if effect.name == SCHEDULER:
             LOG.info("the scheduler ended with code %d (%s)", effect.code, effect.reason or effect.cause)
+            self._remains.remove_objects(self._store, self._store.names())  # the next one knows of none
             return
         self._send_certificate(effect, child)
         if child is not None:
@@ -320,8 +329,8 @@ class Nanny:
 
     def _check_memory(self, child: Child, memory_bytes: int) -> None:
         limit = self._config.memory_bytes_max
-        if 0 < limit < memory_bytes:
-            words = f"it used {describe_bytes(memory_bytes)}, its limit is {describe_bytes(limit)}"
+        if 0 < limit < memory_bytes and limit < (own_bytes := private_bytes(child.pid)):
+            words = f"it used {describe_bytes(own_bytes)}, its limit is {describe_bytes(limit)}"
             self._handle(OverMemory(child.name, words))
 
 

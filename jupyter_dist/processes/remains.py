@@ -1,11 +1,15 @@
-"""What dead workers leave on the disk, removed beside everything else: a spill of gigabytes must not delay a pulse."""
+"""What nobody needs any more, removed beside everything else: gigabytes that are given back must not delay a pulse."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+
+from jupyter_dist.storage.store import ObjectStore
 
 
 class Remains:
@@ -16,7 +20,14 @@ class Remains:
 
     def remove(self, *paths: Path) -> None:
         """Begin to remove files and folders that may or may not be there."""
-        task = asyncio.create_task(asyncio.to_thread(_remove, paths))
+        self._begin(partial(_remove, paths))
+
+    def remove_objects(self, store: ObjectStore, names: Sequence[str]) -> None:
+        """Begin to remove objects from the host's store."""
+        self._begin(partial(store.remove, names))
+
+    def _begin(self, remove: Callable[[], None]) -> None:
+        task = asyncio.create_task(asyncio.to_thread(remove))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -24,6 +24,7 @@ from jupyter_dist.messages import TaskErred, TaskFinished, TaskOutput
 from jupyter_dist.processes.call import Functions, Outcome, describe_interrupt, run_call
 from jupyter_dist.processes.interrupt import Guard, MainGuard, ThreadGuard
 from jupyter_dist.processes.output import Capture, Chunk, current_capture, join_tail
+from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.settings import Settings
 from jupyter_dist.storage.page import PageWriter
 
@@ -137,7 +138,9 @@ class Slot:
         shared.reports.add(Began(task.attempt), wake=task.timeout_s > 0)
         shared.page.begin(self.index, task.attempt)
         current_capture.set(capture)
-        work = functools.partial(copy_context().run, run_call, ready, shared.functions, shared.inline_bytes_max)
+        work = functools.partial(
+            copy_context().run, run_call, ready, shared.functions, shared.stored, shared.inline_bytes_max
+        )
         interrupted = functools.partial(describe_interrupt, ready=ready)
         try:
             outcome = self.guard.run(task.attempt, work, interrupted)
@@ -158,6 +161,8 @@ class Slot:
             output, tail = make_output(ready, chunks), ""
         else:
             output, tail = (), join_tail(chunks)
+        if outcome.missing is not None:
+            return Ended(outcome.missing, None, output)
         times = (started_s, time.time(), self.index, tail)
         if outcome.error is not None:
             return Ended(TaskErred(task.key, task.attempt, outcome.error, *times), None, output)
@@ -178,13 +183,23 @@ class Slots:
         Makes the loop look at ``reports`` soon.
     settings : Settings
         For bounds.
+    stored : StoredInputs, optional
+        Inputs in the host's object store.
     """
 
-    def __init__(self, count: int, page: PageWriter, wake: Callable[[], object], settings: Settings) -> None:
+    def __init__(
+        self,
+        count: int,
+        page: PageWriter,
+        wake: Callable[[], object],
+        settings: Settings,
+        stored: StoredInputs | None = None,
+    ) -> None:
         self.hand = Hand()
         self.reports = Reports(wake)
         self.page = page
         self.functions = Functions()
+        self.stored = stored or StoredInputs()
         self.inline_bytes_max = settings.inline_bytes_max
         self.output_bytes_max = settings.output_bytes_max
         self.pid = os.getpid()

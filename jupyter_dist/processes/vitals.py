@@ -58,6 +58,11 @@ class Vitals:
         return Sample(stat.state, stat.memory_bytes, round(percent, 1))
 
 
+def private_bytes(pid: int) -> int:
+    """Return the memory only this process uses: without what it has mapped of files that others have mapped as well."""
+    return _read_private(pid)
+
+
 def started_s(pid: int) -> float:
     """Return when a process started, 0 when there is none (or only its unburied remains).
 
@@ -103,6 +108,13 @@ if sys.platform == "linux":
             int(fields[19]) * TICK_S,
         )
 
+    def _read_private(pid: int) -> int:
+        try:
+            _size, resident, shared, *_others = _read(f"/proc/{pid}/statm").split()
+        except (OSError, ValueError):
+            return 0
+        return (int(resident) - int(shared)) * PAGE_BYTES
+
     def _read_peak(pid: int) -> int:
         try:
             text = _read(f"/proc/{pid}/status")
@@ -137,6 +149,9 @@ else:
                 return Stat(state, os.getsid(pid), times.user + times.system, memory, process.create_time())
         except (psutil.Error, OSError):
             return GONE
+
+    def _read_private(pid: int) -> int:
+        return read_stat(pid).memory_bytes
 
     def _read_peak(pid: int) -> int:
         return 0 * pid  # the system does not say; what was seen is what there is

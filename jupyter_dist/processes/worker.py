@@ -39,6 +39,7 @@ from jupyter_dist.processes.output import follow_threads, install_streams
 from jupyter_dist.processes.sampling import Sampler
 from jupyter_dist.processes.signals import open_wakeup, watch_signals
 from jupyter_dist.processes.slots import Slots
+from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.storage.page import PageWriter
 
 LOG = logging.getLogger("jupyter_dist.worker")
@@ -68,7 +69,7 @@ class Worker:
         self._config = config
         self._loop = loop
         self._machine = WorkerMachine(config.settings, config.slots)
-        self.slots = Slots(config.slots, page, self.wake, config.settings)
+        self.slots = Slots(config.slots, page, self.wake, config.settings, StoredInputs(config.objects))
         self._exchange = Exchange(config.identity, config.settings, self._machine.find_held, self._on_fetching)
         self._sampler = Sampler()
         self._links = count(LOCAL + 1)
@@ -169,6 +170,7 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._config.settings.heartbeat_s)
+            self.slots.stored.tidy()
             if self._channel is not None and self._is_welcome:
                 running = self.slots.list_running()
                 self._channel.send(self._sampler.sample(running, *self._machine.count_held()))

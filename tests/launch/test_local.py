@@ -15,6 +15,7 @@ from jupyter_dist.launch.connection_file import find_cluster, is_live, read_clus
 from jupyter_dist.launch.local import ClusterSpec, cluster_log, start_cluster, stop_cluster
 from jupyter_dist.processes.vitals import read_stat, session_members
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage import places
 from tests.processes.nanny_host import eventually, is_alive
 
 pytestmark = pytest.mark.process
@@ -64,6 +65,7 @@ def assert_nothing_left(info, runtime, seconds=2.0):
     eventually(lambda: not is_alive(info.pid), seconds)
     assert read_clusters() == []
     assert list(runtime.iterdir()) == []
+    assert not any(Path(folder).exists() for folder in info.objects)
 
 
 def test_start_then_stop_leaves_nothing(runtime):
@@ -117,16 +119,27 @@ def test_start_after_its_nanny_was_killed_cleans_up_first(runtime):
     eventually(lambda: not is_live(info))
     again = start_cluster(SPEC)
     assert again.cluster != info.cluster
-    assert not Path(info.folder).exists()
+    assert not any(Path(folder).exists() for folder in (info.folder, *info.objects))
+    assert all(Path(folder).exists() for folder in again.objects)
     stop_cluster(again)
     stop_cluster(info)
     assert_nothing_left(info, runtime)
 
 
-def test_start_that_takes_too_long_fails_and_leaves_nothing(runtime):
+def test_start_that_takes_too_long_fails_and_leaves_nothing(runtime, monkeypatch):
+    made: list[str] = []
+    make_folders = places.make_folders
+
+    def make_and_note(folder):
+        made.extend(make_folders(folder))
+        return tuple(made)
+
+    monkeypatch.setattr(places, "make_folders", make_and_note)
     with pytest.raises(ClusterStartError, match=r"'try' did not come up: it was not up in time \(start_s_max\)"):
         start_cluster(SPEC, settings=Settings(start_s_max=0.02))
     assert list(runtime.iterdir()) == []
+    assert made
+    assert not any(Path(folder).exists() for folder in made)
 
 
 def test_start_with_a_broken_interpreter_fails_with_its_words(runtime, monkeypatch, tmp_path):
@@ -200,6 +213,7 @@ def test_launcher_killed_in_the_middle_of_a_start_leaves_nothing(runtime):
         folder = eventually(lambda: next(iter(runtime.glob("jd-*/pymp-*")), None)).parent  # the nanny is there
         launcher.process.kill()
         eventually(lambda: not folder.exists())
+        assert not places.memory_folder(folder).exists()
     assert read_clusters() == []
     assert list(runtime.iterdir()) == []
 

@@ -21,6 +21,8 @@ from jupyter_dist.processes.config import ClusterIdentity, NannyConfig
 from jupyter_dist.processes.launcher_line import Progress, encode_config
 from jupyter_dist.processes.vitals import read_stat, session_members
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage import places
+from jupyter_dist.storage.store import ObjectStore
 
 ROOT = Path(__file__).parent.parent.parent
 STUBS = "tests.processes.stub_entries"
@@ -73,6 +75,8 @@ class NannyHost:
         self.connection_file.write_text(self.identity.cluster)
         self.settings = settings or Settings(heartbeat_s=0.05)
         (self.folder / "logs").mkdir()
+        self.objects = places.make_folders(self.folder)
+        self.store = ObjectStore(self.objects)
         with (self.folder / "logs/nanny.log").open("ab") as log:
             self._start(scheduler, worker, log)
         config = NannyConfig(
@@ -86,6 +90,7 @@ class NannyHost:
             folder=str(self.folder),
             connection_file=str(self.connection_file),
             settings=self.settings,
+            objects=self.objects,
         )
         self.process.stdin.write(encode_config(config))
 
@@ -113,6 +118,7 @@ class NannyHost:
         self.process.wait(10)
         self.process.stdin.close()
         self.process.stdout.close()
+        places.remove_memory(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.connection_file.unlink(missing_ok=True)
 

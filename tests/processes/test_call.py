@@ -1,14 +1,19 @@
 import asyncio
 import contextvars
+import errno
 
 import cloudpickle
+import numpy as np
 import pytest
 
-from jupyter_dist.core.worker.effects import Fetched, Inline, Live, ReadyTask
-from jupyter_dist.messages import AssignedTask, FunctionBody
+from jupyter_dist.core.worker.effects import Fetched, Inline, Live, ReadyTask, Stored
+from jupyter_dist.messages import STORE, AssignedTask, FunctionBody, InputMissing
 from jupyter_dist.processes.call import Functions, describe_interrupt, run_call
+from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.protocol.inputs import InputRef
 from jupyter_dist.protocol.payload import pack_value
+from jupyter_dist.storage.shared import ObjectFolder
+from jupyter_dist.storage.store import ObjectStore
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default=0)
 
@@ -40,8 +45,8 @@ def ready(function, *args, inputs=None, **kwargs):
     return ReadyTask(AssignedTask("k", 1, "f", cloudpickle.dumps((args, kwargs))), body, inputs or {})
 
 
-def run(function, *args, inline=1000, **options):
-    return run_call(ready(function, *args, **options), Functions(), inline)
+def run(function, *args, inline=1000, folders=(), **options):
+    return run_call(ready(function, *args, **options), Functions(), StoredInputs(folders), inline)
 
 
 def test_small_result_is_packed_inline():
@@ -160,3 +165,45 @@ def test_interrupt_between_the_lines_is_described():
     outcome = describe_interrupt(KeyboardInterrupt(), ready(lambda: 1))
     assert outcome.error.type_name == "KeyboardInterrupt"
     assert repr(outcome) == "<Outcome>"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    ObjectFolder(tmp_path / "objects").make()
+    return (str(tmp_path / "objects"),)
+
+
+def test_stored_input_is_loaded_over_read_only_memory(folders):
+    name, _size = ObjectStore(folders).write(pack_value(np.arange(300_000)))
+    outcome = run(
+        lambda a: (int(a.sum()), a.flags.writeable, a.flags.owndata),
+        InputRef("a"),
+        inputs={"a": Stored(name)},
+        folders=folders,
+    )
+    assert cloudpickle.loads(outcome.value) == (300_000 * 299_999 // 2, False, False)
+
+
+def test_write_to_a_stored_input_is_the_tasks_error(folders):
+    name, _size = ObjectStore(folders).write(pack_value(np.arange(300_000)))
+    outcome = run(lambda a: a.fill(0), InputRef("a"), inputs={"a": Stored(name)}, folders=folders)
+    assert (outcome.error.type_name, outcome.error.text) == ("ValueError", "assignment destination is read-only")
+
+
+def test_stored_input_that_is_gone_is_missing_and_nothing_is_called(folders):
+    called: list[object] = []
+    outcome = run(called.append, InputRef("a"), inputs={"a": Stored("0" * 16)}, folders=folders)
+    missing = outcome.missing
+    assert isinstance(missing, InputMissing)
+    assert (missing.attempt, missing.key, missing.holder) == (1, "a", STORE + "0" * 16)
+    assert "No such file" in missing.reason
+    assert not called
+
+
+def test_stored_input_without_descriptors_is_the_tasks_error(folders, monkeypatch):
+    def fail(_self, _name):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(ObjectStore, "read", fail)
+    outcome = run(lambda a: a, InputRef("a"), inputs={"a": Stored("0" * 16)}, folders=folders)
+    assert (outcome.missing, outcome.error.type_name) == (None, "OSError")

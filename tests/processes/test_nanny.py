@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_dist.messages import RegisterNanny, ReplaceWorkers, SetWorkers, StopHost, WorkerDied
+from jupyter_dist.messages import FreeObjects, RegisterNanny, ReplaceWorkers, SetWorkers, StopHost, WorkerDied
 from jupyter_dist.processes.launcher_line import RELEASE
 from jupyter_dist.processes.vitals import read_stat
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.hold import is_held
 from tests.processes.nanny_host import NannyHost, TestScheduler, eventually, eventually_async, is_alive
 
 pytestmark = pytest.mark.process
@@ -288,3 +289,33 @@ def test_idle_nanny_costs_little():
                 assert used < 0.01  # measured 0.001; /proc counts in hundredths of a second
 
     asyncio.run(story())
+
+
+def test_free_objects_removes_them_and_nothing_else():
+    async def story():
+        with NannyHost(head=False, workers=1) as host:
+            freed, kept = (host.store.write([b"data"])[0] for _ in range(2))
+            async with TestScheduler(host) as scheduler:
+                await eventually_async(scheduler.pulse)
+                scheduler.send(FreeObjects((freed, "../../etc/passwd", "0" * 16)))
+                await eventually_async(lambda: host.store.names() == [kept])
+
+    asyncio.run(story())
+
+
+def test_end_of_a_nanny_removes_the_objects_it_held():
+    with NannyHost() as host:
+        host.wait_ready()
+        host.store.write([b"data"])
+        assert is_held(Path(host.objects[0])) or len(host.objects) == 1
+        host.process.send_signal(signal.SIGTERM)
+        assert_nothing_left(host)
+        assert not any(Path(folder).exists() for folder in host.objects)
+
+
+def test_death_of_the_scheduler_frees_all_objects():
+    with NannyHost() as host:
+        host.wait_ready()
+        host.store.write([b"data"])
+        os.kill(host.pid_of("scheduler"), signal.SIGKILL)
+        eventually(lambda: not host.store.names(), 5.0, "objects are left that the next scheduler does not know")

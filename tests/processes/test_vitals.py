@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jupyter_dist.processes.vitals import Vitals, read_oom_kills, read_stat, session_members, started_s
+from jupyter_dist.processes.vitals import Vitals, private_bytes, read_oom_kills, read_stat, session_members, started_s
 from tests.processes.nanny_host import eventually
 
 
@@ -67,3 +67,24 @@ def test_sample_of_a_process_that_is_gone_is_a_value(sleeper):
 
 def test_oom_kills_never_fall():
     assert 0 <= read_oom_kills() <= read_oom_kills()
+
+
+MAPS_A_FILE = """
+import mmap, sys
+with open(sys.argv[1], "rb") as file:
+    memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print(sum(memory[::4096]), flush=True)
+input()
+"""
+
+
+def test_private_bytes_leave_out_what_is_mapped_with_others(tmp_path):
+    size = 100 * 1024 * 1024
+    (tmp_path / "file").write_bytes(b"x" * size)
+    command = [sys.executable, "-c", MAPS_A_FILE, str(tmp_path / "file")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert read_stat(process.pid).memory_bytes > size
+        assert 0 < private_bytes(process.pid) < size // 2
+        process.kill()
+    assert private_bytes(process.pid) == 0

@@ -20,7 +20,7 @@ from jupyter_dist.messages import (
 )
 from tests.simulator.network import Link
 from tests.simulator.parties import Parties
-from tests.simulator.plans import Plan
+from tests.simulator.plans import LARGE_NBYTES, Plan
 
 LINGER_S = 2.0
 OUTPUT_MAX = 200
@@ -59,10 +59,16 @@ class ClientHost:
                 value = f"{plan.key}:put"
                 self.world.plans._known[plan.key] = value
                 self.parties.oracles.values[plan.key].add(value)
-                self.say(PutValue(plan.key, value.encode(), "str", wish.number))
+                self.say(self._put(plan, value, wish))
             else:
                 spec = TaskSpec(plan.key, b"arguments", plan.dependencies, wish.number)
                 self.say(Submit(plan.function, plan.options, (spec,)))
+
+    def _put(self, plan: Plan, value: str, wish: Wish) -> PutValue:
+        store = self.world.store
+        if store.takes_next():
+            return PutValue(plan.key, b"", "str", wish.number, store.write(plan.key, value), LARGE_NBYTES)
+        return PutValue(plan.key, value.encode(), "str", wish.number)
 
     def _wish(self, plan: Plan) -> Wish | None:
         if plan.key in self.held:

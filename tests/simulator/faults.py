@@ -33,6 +33,14 @@ class Faults:
         }
         self._kinds = {name: kind for name, kind in kinds.items() if name in self.world.swarm.faults}
         self._next()
+        if self.world.store.is_hurt:
+            self.world.clock.after(self.world.store.rng.uniform(0.2, 2.0), self._hurt_object)
+
+    def _hurt_object(self) -> None:
+        if not self.world.is_calm:
+            self.world.note("fault", "hurt-object")
+            self.world.store.hurt()
+            self.world.clock.after(self.world.store.rng.uniform(0.2, 2.0), self._hurt_object)
 
     def _next(self) -> None:
         if self._kinds:

@@ -12,6 +12,7 @@ from typing import Any
 
 from jupyter_dist.messages import (
     DeathCertificate,
+    FreeObjects,
     ProcessPulse,
     Pulse,
     RegisterNanny,
@@ -65,6 +66,9 @@ class NannyHost:
             elif isinstance(message, SetWorkers):
                 self.wanted = message.workers
                 self._keep()
+            elif isinstance(message, FreeObjects):
+                self.parties.oracles.judge_freed(message.names)
+                self.world.store.free(message.names)
             elif isinstance(message, ReplaceWorkers):
                 for name in message.names or tuple(self.workers):
                     worker = self.workers.get(name)

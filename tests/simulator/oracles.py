@@ -184,6 +184,14 @@ class Oracles:
             if old or len(running) < wanted_workers(state) or not state.nannies:
                 self.world.fail(f"a restart was answered with {running} there, {old} old")
 
+    def judge_freed(self, names: Sequence[str]) -> None:
+        """An object that is removed must be nobody's value."""
+        state = self.state
+        assert state is not None
+        for task in state.tasks.values():
+            if task.stored in names:
+                self.world.fail(f"the value of {task.key} is removed from the object store")
+
     # -- what clients hear -------------------------------------------------------------------------------------------
 
     def judge_wish(self, client: str, wish: Wish) -> None:
@@ -219,7 +227,7 @@ class Oracles:
             if culprit.kind != "slow":
                 self.world.fail(f"{culprit.key} is said to have run too long")
         elif error.kind == "lost":
-            if culprit.kind != "put" or culprit.key not in self.let_go:
+            if culprit.kind != "put" or culprit.key not in self.let_go | self.world.store.hurt_keys:
                 self.world.fail(f"{culprit.key} is said to be lost")
         elif error.type_name != "ValueError" or culprit.kind != "raise":
             self.world.fail(f"{wish.key} erred without a reason: {error.type_name} {error.text}")

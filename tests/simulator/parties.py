@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from jupyter_dist.messages import STORE
 from tests.simulator.oracles import Oracles
 from tests.simulator.scheduler_host import SchedulerHost
 from tests.simulator.world import World
@@ -58,6 +59,9 @@ class Parties:
         """Ask who serves at an address for a value; ``take`` gets it, or None, or nothing for ever."""
         clock, delay = self.world.clock, self.world.delay
         world = self.world
+        if holder.startswith(STORE):
+            clock.after(delay(), lambda: take(world.store.read(holder)))
+            return
         is_flaky = not world.is_calm and "partition" in world.swarm.faults and world.rng.random() < 0.2
         if is_flaky or frozenset((asker, holder)) in world.partitions:
             clock.after(delay() + 0.05, partial(take, None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jupyter_dist.core.futures import UNLOADED
-from jupyter_dist.messages import MissingValue, RestartCluster, ScaleCluster
+from jupyter_dist.messages import STORE, MissingValue, RestartCluster, ScaleCluster
 from tests.simulator.client_host import ClientHost
 from tests.simulator.parties import Parties
 from tests.simulator.plans import Plan
@@ -114,7 +114,8 @@ class Script:
 
     def _miss(self, client: ClientHost) -> None:
         """Say that a holder has not what it has: a reader whose own connection failed does so."""
-        large = [wish for wish in client.held.values() if wish.holders and wish.loaded is not UNLOADED]
+        read = [wish for wish in client.held.values() if wish.holders and wish.loaded is not UNLOADED]
+        large = [wish for wish in read if not wish.holders[0].startswith(STORE)]  # what it says of the store is true
         if large:
             wish = self.world.rng.choice(large)
             client.say(MissingValue(wish.key, wish.holders[0]))

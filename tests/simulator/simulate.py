@@ -39,8 +39,8 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int) -> None:
-        self.world = World(seed)
+    def __init__(self, seed: int, *, has_store: bool = True) -> None:
+        self.world = World(seed, has_store=has_store)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -129,6 +129,9 @@ class Simulation:
                 held = worker.machine._state
                 if held.attempts or held.held or held.kept or held.flying or held.queued or worker.hand:
                     return f"in {worker.name}: {list(held.attempts)} {list(held.held)}"
+        is_told_all = not self.world.swarm.faults & {"break-nanny", "lose-host", "lose-client"}
+        if self.world.store.objects and is_told_all:
+            return f"in the object store {self.world.store.objects}"
         return ""
 
     def _judge_poison(self) -> None:
@@ -142,9 +145,9 @@ class Simulation:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD) -> Outcome:
+def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed)
+    simulation = Simulation(seed, has_store=has_store)
     world = simulation.world
     fault = ""
     try:

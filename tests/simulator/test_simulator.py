@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jupyter_dist.core.scheduler import completion, lineage, machine, membership, recovery
+from jupyter_dist.core.scheduler import completion, invariants, lineage, machine, membership, recovery
 from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker.state import State as WorkerState
-from jupyter_dist.messages import Cancel, RegisterWorker, TaskFinished
+from jupyter_dist.messages import STORE, Cancel, RegisterWorker, Release, TaskFinished
 from tests.simulator.simulate import simulate
 
 SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
@@ -29,7 +29,7 @@ def test_seeds_pass(first):
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
-        outcome = simulate(story["seed"], story["events"])
+        outcome = simulate(story["seed"], story["events"], has_store=story.get("has_store", False))
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
 
 
@@ -140,6 +140,38 @@ def never_take_back(patch):
     patch.setattr(lineage, "requeue", forgetful)
 
 
+def free_too_early(patch):
+    """Free an object when its client lets go, though a task needs it."""
+    release = machine.CLIENT[Release]
+
+    def on_release(the_state, session, message, now):
+        for key in message.keys:
+            task = the_state.tasks.get(key)
+            if task is not None and task.stored:
+                the_state.freed.append(task.stored)
+        release(the_state, session, message, now)
+
+    patch.setitem(machine.CLIENT, Release, on_release)
+    others = tuple(rule for rule in invariants.RULES if rule is not invariants.store_agrees)
+    patch.setattr(invariants, "RULES", others)
+
+
+def keep_objects(patch):
+    """Forget to free objects."""
+    patch.setattr(State, "drop_stored", lambda _, task: setattr(task, "stored", ""))
+
+
+def hand_out_what_is_hurt(patch):
+    """Do not believe that an object is gone."""
+    forget = recovery.forget_replica
+
+    def believing(the_state, task, holder, now, reason=""):
+        if not holder.startswith(STORE):
+            forget(the_state, task, holder, now, reason)
+
+    patch.setattr(recovery, "forget_replica", believing)
+
+
 PLANTS = (
     accept_stale,
     lose_without_requeue,
@@ -152,6 +184,9 @@ PLANTS = (
     keep_what_was_stopped,
     cancel_softly,
     never_take_back,
+    free_too_early,
+    keep_objects,
+    hand_out_what_is_hurt,
 )
 
 

@@ -13,10 +13,19 @@ from itertools import count
 from typing import Any
 
 from jupyter_dist.core.machine import Disconnected
-from jupyter_dist.core.worker.effects import Effects, Fetched, Inline, Live, ReadyTask, StartFetch
+from jupyter_dist.core.worker.effects import Effects, Fetched, Inline, InputValue, Live, ReadyTask, StartFetch, Stored
 from jupyter_dist.core.worker.events import Arrived, Began, Ended, FetchFailed, Printed, TakenBack
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
-from jupyter_dist.messages import ErrorInfo, RegisterWorker, TaskErred, TaskFinished, TaskOutput, WorkerSample
+from jupyter_dist.messages import (
+    STORE,
+    ErrorInfo,
+    InputMissing,
+    RegisterWorker,
+    TaskErred,
+    TaskFinished,
+    TaskOutput,
+    WorkerSample,
+)
 from tests.simulator.network import Link
 from tests.simulator.parties import Parties
 from tests.simulator.plans import LARGE_NBYTES, Plan, value_of
@@ -31,6 +40,7 @@ class Run:
         self.ready = ready
         self.slot = slot
         self.started_s = started_s
+        self.mapped: dict[str, str] = {}  # inputs from the object store
         self.is_over = False
 
     @property
@@ -242,6 +252,10 @@ class WorkerHost:
         plan = self.world.plans[task.key]
         self.parties.oracles.ran(run.attempt, task.key, self.name, self.pid)
         self._reports.append(Began(run.attempt))
+        missing = self._map(run)
+        if missing is not None:
+            self._leave(run, Ended(missing))
+            return
         rng = self.world.rng
         if task.timeout_s > 0 or rng.random() < 0.3:
             self.later(rng.random() * TURN_S, self._flush)
@@ -249,6 +263,16 @@ class WorkerHost:
             text = TaskOutput(task.key, run.attempt, "stdout", f"{task.key}\n")
             self.later(plan.duration_s / 2, partial(self._print, text))
         self.later(plan.duration_s * rng.uniform(0.8, 1.2), partial(self._end, run, plan))
+
+    def _map(self, run: Run) -> InputMissing | None:
+        """Map a task's inputs that are in the object store; return the one that cannot be."""
+        for key, wanted in run.ready.inputs.items():
+            if isinstance(wanted, Stored):
+                value = self.world.store.read(wanted.name)
+                if value is None:
+                    return InputMissing(run.attempt, key, STORE + wanted.name, "not there")
+                run.mapped[key] = value
+        return None
 
     def _print(self, text: TaskOutput) -> None:
         self._flush()
@@ -277,7 +301,7 @@ class WorkerHost:
             self._leave(run, Ended(TaskErred(task.key, run.attempt, error, run.started_s, self.world.now, run.slot)))
 
     def _report_value(self, run: Run, plan: Plan) -> None:
-        inputs = [_decode(run.ready.inputs[key]) for key in plan.dependencies]
+        inputs = [run.mapped.get(key) or _decode(run.ready.inputs[key]) for key in plan.dependencies]
         text = value_of(plan.key, inputs)
         if not plan.options.pure:
             text += f"/{run.attempt & 0xFFFFFF}"
@@ -304,9 +328,10 @@ class WorkerHost:
             self._deliver(LOCAL, reports)
 
 
-def _decode(value: Inline | Fetched | Live) -> str:
+def _decode(value: InputValue) -> str:
     if isinstance(value, Inline):
         return value.stream.decode()
     if isinstance(value, Fetched):
         return bytes(value.buffers[0]).decode()
+    assert isinstance(value, Live)
     return str(value.value)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from tests.simulator.clock import Clock
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
+from tests.simulator.store import Store
 from tests.simulator.swarm import Swarm, draw
 
 TRACE_MAX = 80  # events that are shown when a seed fails
@@ -37,7 +38,8 @@ class Peer(Protocol):
 class World:
     """One seed's world. The parties are put in by `simulate`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, has_store: bool) -> None:
+        self.store = Store(seed, is_used=has_store)
         self.rng = random.Random(seed)
         self.swarm: Swarm = draw(self.rng)
         self.clock = Clock(random.Random(self.rng.random()))

@@ -90,7 +90,7 @@ def on_input_missing(state: State, member: Member, message: InputMissing, now: f
     state.detach(task)
     lineage.requeue(state, task, now)  # first: if the input cannot be made again, this task fails with it
     if missing is not None:
-        recovery.forget_replica(state, missing, message.holder, now)
+        recovery.forget_replica(state, missing, message.holder, now, message.reason)
 
 
 def on_output(state: State, member: Member, message: TaskOutput, _now: float) -> None:

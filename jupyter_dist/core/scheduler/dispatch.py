@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from jupyter_dist.core.scheduler import placement
+from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.records import Member, Task
-from jupyter_dist.core.scheduler.state import QueueEntry, State, is_live
+from jupyter_dist.core.scheduler.state import QueueEntry, State
 from jupyter_dist.messages import AssignedTask, AssignTask, TaskInput, Withdraw
 
 
@@ -30,7 +31,7 @@ def _drain(state: State, queue: list[QueueEntry], names: tuple[str, ...], now: f
     """Hand out a queue's tasks in order, until there is no room for the next one."""
     while queue:
         task = queue[0][3]
-        if is_live(queue[0]):
+        if task.state == QUEUED:
             member = placement.choose_among(state, task, names, now) if names else placement.choose(state, task, now)
             if member is None:
                 return
@@ -62,7 +63,7 @@ def hand_out(state: State, task: Task, member: Member, now: float) -> None:
 
 def _input(dependency: Task) -> TaskInput:
     holders = tuple(member.address for member in dependency.holders)
-    return TaskInput(dependency.key, dependency.value, dependency.nbytes, holders)
+    return TaskInput(dependency.key, dependency.value, dependency.nbytes, holders, dependency.stored)
 
 
 def _dispatch_restricted(state: State, now: float) -> None:

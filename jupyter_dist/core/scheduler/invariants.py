@@ -70,8 +70,8 @@ def states_are_justified(state: State) -> Iterator[str]:
 def _contents_agree(task: Task) -> Iterator[str]:
     if (task.state == PROCESSING) != (task.member is not None):
         yield f"{task} and its worker {task.member} contradict"
-    if (task.state == MEMORY) != (task.value is not None or bool(task.holders)):
-        yield f"{task}: value {task.value is not None}, holders {task.holders}"
+    if (task.state == MEMORY) != (task.value is not None or bool(task.stored) or bool(task.holders)):
+        yield f"{task}: value {task.value is not None}, stored {task.stored!r}, holders {task.holders}"
     if (task.state == ERRED) != (task.error is not None):
         yield f"{task}: error {task.error}"
 
@@ -142,6 +142,13 @@ def work_is_conserved(state: State) -> Iterator[str]:
         yield f"{len(state.queue)} tasks queued although {len(state.idle)} workers are idle"
 
 
+def store_agrees(state: State) -> Iterator[str]:
+    """No object of the store is freed while a task's value is in it."""
+    used = {task.stored for task in state.tasks.values() if task.stored}
+    if not used.isdisjoint(state.freed):
+        yield f"freed and in use: {sorted(used.intersection(state.freed))}"
+
+
 RULES = (
     counts_agree,
     edges_agree,
@@ -150,4 +157,5 @@ RULES = (
     sessions_agree,
     functions_agree,
     work_is_conserved,
+    store_agrees,
 )

@@ -5,6 +5,7 @@ from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import PendingRestart, State
 from jupyter_dist.messages import (
     Answer,
+    FreeObjects,
     KeyCancelled,
     ReplaceWorkers,
     RestartCluster,
@@ -106,6 +107,13 @@ def on_tick(state: State, now: float) -> None:
         state.idle_since_s = now
     elif now - state.idle_since_s > state.settings.idle_stop_s:
         stop(state, f"nobody used the cluster for {state.settings.idle_stop_s / 60:.0f} minutes")
+
+
+def free_objects(state: State) -> None:
+    """Have what nobody needs any more removed from the object store. Without a nanny it waits for one."""
+    for nanny in state.nannies.values():
+        state.say(nanny.incarnation, FreeObjects(tuple(state.freed)))
+    state.freed.clear()
 
 
 def is_working(state: State) -> bool:

@@ -36,12 +36,15 @@ def impossible(task: Task) -> ErrorInfo | None:
         if dependency.state == ERRED:
             return dependency.error
     if task.function is None:
-        text = (
-            f"the data {task.key!r} ({task.type_name}, {task.nbytes:,} bytes) was scattered, not computed, and every "
-            "copy of it is gone: scatter it again"
-        )
-        return ErrorInfo("DataLostError", text, "", kind="lost", key=task.key)
+        return describe_loss(task, "its last future was dropped, and it was let go")
     return None
+
+
+def describe_loss(task: Task, reason: str) -> ErrorInfo:
+    """Return the error of data that was scattered and is gone."""
+    size = f"{task.type_name}, {task.nbytes:,} bytes" if task.nbytes else task.type_name
+    text = f"the data {task.key!r} ({size}) was scattered, not computed, and is gone ({reason}): scatter it again"
+    return ErrorInfo("DataLostError", text, "", kind="lost", key=task.key)
 
 
 def requeue(state: State, task: Task, now: float) -> None:
@@ -69,7 +72,7 @@ def tell_finished(state: State, task: Task) -> None:
     """Tell the clients that want a task in memory what it is and where."""
     holders = tuple(member.address for member in task.holders) if task.holders else ()
     for incarnation, wish in state.wishes(task):
-        message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders)
+        message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders, task.stored)
         state.effects.sends[incarnation].append(message)
 
 
@@ -153,6 +156,7 @@ def _let_go(state: State, task: Task, *, force: bool) -> None:
         for member in task.holders:
             state.drop_replica(task, member)
             state.say(member.incarnation, FreeKeys((task.key,)))
+        state.drop_stored(task)
         state.set_value(task, None, 0, task.type_name)
     elif task.state == ERRED:
         _clear_error(task)

@@ -177,6 +177,8 @@ class SchedulerMachine:
             lifetime.settle_restarts(state, now)
         if len(state.idle_functions) > IDLE_FUNCTIONS_MAX:
             submission.drop_functions(state)
+        if state.freed and state.nannies:
+            lifetime.free_objects(state)
         effects, state.effects = state.effects, Effects()
         return effects
 

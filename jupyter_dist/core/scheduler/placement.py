@@ -70,5 +70,5 @@ def _queue_s(member: Member, occupancy_s: float, now: float) -> float:
 
 
 def _moving_s(task: Task, member: Member) -> float:
-    moved = sum(d.nbytes for d in task.dependencies if d.value is None and member not in d.holders)
+    moved = sum(d.nbytes for d in task.dependencies if d.holders and member not in d.holders)
     return moved / BANDWIDTH_BYTES_S

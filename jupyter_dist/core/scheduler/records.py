@@ -36,6 +36,7 @@ class Task:
         "sessions",
         "since_s",
         "state",
+        "stored",
         "type_name",
         "value",
     )
@@ -60,7 +61,8 @@ class Task:
         self.value: bytes | None = None  # the small value itself
         self.nbytes = 0
         self.type_name = ""
-        self.holders: tuple[Member, ...] = ()  # who holds the value when it is not small
+        self.stored = ""  # the name of the value in the host's object store
+        self.holders: tuple[Member, ...] = ()  # who holds the value when it is neither small nor stored
         self.error: ErrorInfo | None = None
         self.retries_left = options.retries
         self.certificates: tuple[DeathCertificate, ...] = ()  # deaths this task may have caused

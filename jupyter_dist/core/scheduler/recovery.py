@@ -9,7 +9,7 @@ from jupyter_dist.core.scheduler import lineage
 from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
-from jupyter_dist.messages import DeathCertificate, ErrorInfo, FreeKeys, KeyLost
+from jupyter_dist.messages import STORE, DeathCertificate, ErrorInfo, FreeKeys, KeyLost
 
 BLAMING_CAUSES = frozenset({"exit", "signal", "memory"})  # deaths a task can cause; "asked" is not one
 
@@ -62,21 +62,29 @@ def conviction(task: Task) -> ErrorInfo:
     )
 
 
-def forget_replica(state: State, task: Task, address: str, now: float) -> None:
-    """Strike a holder that did not have the value; when it was the last, make the value again."""
-    member = state.member_at.get(address)
-    if member is not None and task in member.held:
+def forget_replica(state: State, task: Task, holder: str, now: float, reason: str = "") -> None:
+    """Strike a holder that did not have the value, by its address; when it was the last, make the value again.
+
+    The object store as a holder is named with the object: what is said of an earlier one is not taken for this one's.
+    """
+    member = state.member_at.get(holder)
+    if task.stored and holder == STORE + task.stored:
+        state.drop_stored(task)
+    elif member is not None and task in member.held:
         state.drop_replica(task, member)
         state.say(member.incarnation, FreeKeys((task.key,)))  # it may have it: perhaps only the way there failed
-    lose_if_gone(state, task, now)
+    lose_if_gone(state, task, now, reason)
 
 
-def lose_if_gone(state: State, task: Task, now: float) -> None:
-    """Set a task in memory that nobody holds any more on its way again."""
-    if task.state != MEMORY or task.value is not None or task.holders:
+def lose_if_gone(state: State, task: Task, now: float, reason: str = "") -> None:
+    """Set a task in memory that nobody holds any more on its way again; data that was scattered has none."""
+    if task.state != MEMORY or task.value is not None or task.stored or task.holders:
         return
     _lose(state, task, now)
-    lineage.activate(state, task, now)
+    if task.function is None:
+        lineage.fail(state, task, lineage.describe_loss(task, reason or "nobody has it any more"), now)
+    else:
+        lineage.activate(state, task, now)
 
 
 def _lose(state: State, task: Task, now: float) -> None:

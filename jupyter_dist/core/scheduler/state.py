@@ -106,6 +106,7 @@ class State:
         self.erred = 0
         self.inline_bytes = 0
         self.inline_on = True
+        self.freed: list[str] = []  # objects in the store that nobody needs and no nanny was told of yet
 
         self.queue: list[QueueEntry] = []  # heap; an entry whose task is not queued any more is dead
         self.restricted: dict[TaskOptions, list[QueueEntry]] = {}  # the same, by which workers may run them
@@ -247,6 +248,8 @@ class State:
         """Empty every table about tasks. Workers must hold and process nothing by now."""
         for session in self.sessions.values():
             session.wants.clear()
+        for task in self.tasks.values():
+            self.drop_stored(task)
         self.tasks.clear()
         self.functions.clear()
         self.idle_functions.clear()
@@ -271,6 +274,12 @@ class State:
         task.value = value
         task.nbytes = nbytes
         task.type_name = type_name
+
+    def drop_stored(self, task: Task) -> None:
+        """Let go of a task's value in the object store, if it has one."""
+        if task.stored:
+            self.freed.append(task.stored)
+            task.stored = ""
 
     def count_finished(self, task: Task, seconds: float) -> None:
         """Learn from one finished attempt how long its function takes."""

@@ -52,7 +52,7 @@ def tell_now(state: State, session: Session, task: Task) -> None:
     wish = session.wants[task]
     if task.state == MEMORY:
         holders = tuple(member.address for member in task.holders)
-        message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders)
+        message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders, task.stored)
         state.say(session.incarnation, message)
     elif task.state == ERRED and task.error is not None:
         state.say(session.incarnation, KeyErred(wish, task.key, task.error))
@@ -65,8 +65,14 @@ def on_put_value(state: State, session: Session, message: PutValue, now: float) 
         task = Task(message.key, None, TaskOptions(), state.next_order())
         state.add_task(task, ())
     if task.state == RELEASED:
-        state.set_value(task, message.value, len(message.value), message.type_name)
+        if message.stored:
+            state.set_value(task, None, message.nbytes, message.type_name)
+            task.stored = message.stored
+        else:
+            state.set_value(task, message.value, len(message.value), message.type_name)
         state.move(task, MEMORY, now)
+    elif message.stored:
+        state.freed.append(message.stored)  # somebody else was first
     state.want(session, task, message.wish)
     tell_now(state, session, task)
 
@@ -127,5 +133,5 @@ def on_missing_value(state: State, session: Session, message: MissingValue, now:
     """Take note that a holder did not have a value: name another, or make the value again."""
     task = state.tasks.get(message.key)
     if task is not None and session in task.sessions:
-        recovery.forget_replica(state, task, message.holder, now)
+        recovery.forget_replica(state, task, message.holder, now, message.reason)
         tell_now(state, session, task)

@@ -31,6 +31,12 @@ class Fetched(Opaque, frozen=True, eq=False):
     buffers: Sequence[bytes | bytearray | memoryview]
 
 
+class Stored(Opaque, frozen=True, eq=False):
+    """An input that is in the host's object store, under this name. Whoever needs it maps it."""
+
+    name: str
+
+
 class Live(Opaque, frozen=True, eq=False):
     """An input, or a result, that is an object of this process."""
 
@@ -39,7 +45,7 @@ class Live(Opaque, frozen=True, eq=False):
     attempt: int = 0  # which made it; 0: an input
 
 
-InputValue = Inline | Fetched | Live
+InputValue = Inline | Fetched | Stored | Live
 NO_INPUTS: Mapping[str, InputValue] = {}
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.worker.effects import Opaque
-from jupyter_dist.messages import TaskErred, TaskFinished, TaskOutput, ToWorker
+from jupyter_dist.messages import InputMissing, TaskErred, TaskFinished, TaskOutput, ToWorker
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -24,11 +24,11 @@ class Began(msgspec.Struct, frozen=True):
 class Ended(Opaque, frozen=True, eq=False):
     """A slot is through with the attempt.
 
-    ``reply`` is what the scheduler shall hear. When the result is too large to ride in it, ``value`` is the live
+    ``reply`` is what the scheduler shall hear: that an input was missing, when it could not be mapped. When the result is too large to ride in it, ``value`` is the live
     object. ``output`` is what was printed and not yet forwarded.
     """
 
-    reply: TaskFinished | TaskErred
+    reply: TaskFinished | TaskErred | InputMissing
     value: object = None
     output: tuple[TaskOutput, ...] = ()
 

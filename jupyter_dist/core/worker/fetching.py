@@ -8,7 +8,7 @@ one fails, every attempt that waits is given back and the scheduler hears which 
 from __future__ import annotations
 
 from jupyter_dist.core.worker.attempt import Attempt
-from jupyter_dist.core.worker.effects import Fetched, Inline, StartFetch
+from jupyter_dist.core.worker.effects import Fetched, Inline, StartFetch, Stored
 from jupyter_dist.core.worker.events import Arrived, FetchFailed
 from jupyter_dist.core.worker.state import KeyFetch, State
 from jupyter_dist.messages import InputMissing, TaskInput
@@ -19,6 +19,8 @@ def gather_inputs(state: State, attempt: Attempt) -> None:
     for wanted in attempt.task.inputs:
         if wanted.value is not None:
             attempt.inputs[wanted.key] = Inline(wanted.value)
+        elif wanted.stored:
+            attempt.inputs[wanted.key] = Stored(wanted.stored)
         elif not state.share(wanted.key, attempt):
             _join_fetch(state, attempt, wanted)
 

@@ -12,7 +12,7 @@ from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, Attempt
 from jupyter_dist.core.worker.effects import NO_INPUTS, Live, ReadyTask, TakeBack
 from jupyter_dist.core.worker.events import Began, Ended, Printed, TakenBack
 from jupyter_dist.core.worker.state import State
-from jupyter_dist.messages import StopAttempt, TaskErred, Withdraw, Withdrawn
+from jupyter_dist.messages import InputMissing, StopAttempt, TaskErred, Withdraw, Withdrawn
 
 
 def make_ready(state: State, attempt: Attempt) -> None:
@@ -90,6 +90,8 @@ def on_ended(state: State, event: Ended) -> None:
     says.extend(event.output)
     if isinstance(reply, TaskErred):
         says.append(_explain_timeout(reply, attempt) if attempt.timed_out else reply)
+    elif isinstance(reply, InputMissing):
+        says.append(reply)
     elif attempt.stopped:
         says.append(msgspec.structs.replace(reply, value=None, nbytes=0))
         _discard(state, event)

@@ -64,6 +64,10 @@ def add_to_open(bench, member):
     bench.state.open[member] = None
 
 
+def add_to_laden(bench, member):
+    bench.state.laden[member] = None
+
+
 def add_zombie(bench, member):
     member.zombies.add(bench.attempt("runs"))
 
@@ -115,6 +119,7 @@ FAULTS = [
     (refile, "filed under 99"),
     (set_field("runs", "attempt", 5), "which says otherwise"),
     (hold_more, "holds <Task inline memory>"),
+    (add_to_laden, "laden True with 1 of 2 slots"),
     (add_zombie, "zombie and current"),
     (withdraw_unknown, "withdraws what it does not have"),
     (lower_occupancy, "occupancy -1"),

@@ -1,5 +1,7 @@
-from jupyter_dist.core.worker.events import Arrived
-from jupyter_dist.messages import DropFunctions, InputMissing, TaskFinished, Withdraw
+import pytest
+
+from jupyter_dist.core.worker.events import Arrived, Ended
+from jupyter_dist.messages import STORE, DropFunctions, InputMissing, StopAttempt, TaskFinished, TaskInput, Withdraw
 from tests.core.worker.worker_model import Bench, remote
 
 
@@ -94,3 +96,24 @@ def test_function_dropped_while_fetching_still_serves_its_attempt():
     bench.begin()
     bench.finish(1)
     assert [type(message) for message in bench.take_said()] == [TaskFinished]
+
+
+def test_stored_input_is_there_at_once_and_no_fetch():
+    bench = Bench()
+    bench.assign(1, TaskInput("x", None, 10**9, (), "a1"), remote("y", "a"))
+    assert asked(bench) == [("y", "a")]
+    bench.arrive(1)
+    assert bench.ready[1].inputs["x"].name == "a1"
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_stored_input_that_a_slot_cannot_map_gives_the_attempt_back(is_stopped):
+    bench = Bench()
+    bench.assign(1, TaskInput("x", None, 10**9, (), "a1"))
+    bench.begin()
+    if is_stopped:
+        bench.hear(StopAttempt(1))
+    missing = InputMissing(1, "x", STORE + "a1", "gone")
+    bench.happen(Ended(missing))
+    assert bench.said[-1] == missing
+    assert bench.machine._state.attempts == {}
