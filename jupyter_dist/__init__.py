@@ -21,9 +21,10 @@ _HOMES = {
     "Executor": "jupyter_dist.client.executor",
     "Future": "jupyter_dist.client.future",
     "LocalCluster": "jupyter_dist.launch.cluster",
-    "as_completed": "jupyter_dist.client.collecting",
+    "as_completed": "jupyter_dist.client.arrivals",
     "default_executor": "jupyter_dist.client.executor",
     "errors": "",
+    "register_joblib": "jupyter_dist.client.adapters",
     "wait": "jupyter_dist.client.collecting",
 }
 

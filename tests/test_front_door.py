@@ -18,6 +18,7 @@ PUBLIC = [
     "default_executor",
     "errors",
     "load_ipython_extension",
+    "register_joblib",
     "wait",
 ]
 HEAVY = ("IPython", "bokeh", "ipykernel", "ipywidgets", "jupyter_server", "jupyterlab", "notebook", "numpy", "tornado")

@@ -5,6 +5,7 @@ Nothing is registered anywhere before all of a call is packed, so a call that fa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -54,19 +55,19 @@ def pack_call(
     if len(arguments) > settings.argument_bytes_max:
         raise PackingError(
             f"the arguments of {function.label} are {len(arguments):,} bytes packed, more than the "
-            f"{settings.argument_bytes_max:,} a call may carry: send the large ones once with "
+            f"{settings.argument_bytes_max:,} a call may carry: put the large ones into shared memory once with "
             "`[data] = executor.scatter([data])` and pass that future instead"
         )
     for future in futures.values():
+        if future.cancelled() or not future.wish.number:
+            future.raise_failure()  # says by what; a wish without a number is no task's
         if future.executor is not owner:
             raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
-        if future.cancelled():
-            future.result()  # raises, and says by what
     key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
     return PackedCall(key, arguments, tuple(futures.values()))
 
 
-def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool, **others: Any) -> TaskOptions:
+def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool = False, **others: Any) -> TaskOptions:
     """Return the options of a submission.
 
     Raises
@@ -91,10 +92,19 @@ def check_callable(function: object) -> None:
         raise TypeError(f"submit and map call a function; a {type(function).__name__} cannot be called")
 
 
-def check_count(name: str, value: object) -> None:
-    """Raise UsageError for what is not a whole number from 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UsageError(f"{name}={value!r}: give a whole number from 0")
+def check_count(name: str, value: object, *, least: int = 0) -> None:
+    """Raise UsageError for what is not a whole number from ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{name}={value!r}: give a whole number from {least}")
+
+
+def check_timeout(value: object) -> float:
+    """Return the seconds a task may run, 0 for any time; UsageError for what is no time."""
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UsageError(f"timeout={value!r}: give the seconds a task may run, more than 0")
+    return float(value)
 
 
 def check_key(key: object) -> str:

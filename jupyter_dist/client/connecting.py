@@ -1,11 +1,9 @@
-"""Which cluster an Executor means, what its session is called, and which Executor is meant when none is named."""
+"""Which cluster an Executor means, and what its session is called."""
 
 from __future__ import annotations
 
 import os
 import sys
-import weakref
-from typing import Protocol, TypeVar
 
 from jupyter_dist.errors import NoClusterError
 from jupyter_dist.launch.cluster import LocalCluster
@@ -53,40 +51,3 @@ def session_name() -> str:
     """Return the notebook or script, as others see this session."""
     notebook = os.environ.get("JPY_SESSION_NAME", "")  # set by the Jupyter server for a notebook's kernel
     return notebook or sys.argv[0]
-
-
-class Closable(Protocol):
-    """What the registry of executors needs of one."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it can be used no more."""
-
-
-ExecutorT = TypeVar("ExecutorT", bound=Closable)
-
-
-class Newest(list["weakref.ref[ExecutorT]"]):
-    """The executors of this process, the newest last."""
-
-    def add(self, executor: ExecutorT) -> None:
-        """Note a new one."""
-        self.append(weakref.ref(executor))
-
-    def find(self) -> ExecutorT:
-        """Return the newest that is not closed.
-
-        Raises
-        ------
-        NoClusterError
-            There is none; the text says how to make one.
-        """
-        while self:
-            executor = self[-1]()
-            if executor is not None and not executor.is_closed:
-                return executor
-            self.pop()
-        raise NoClusterError(
-            "there is no Executor yet: `Executor()` connects to the running cluster or starts one; in a notebook "
-            "`%distributed start` does"
-        )

@@ -11,11 +11,6 @@ SEQUENCES = (list, tuple, set, frozenset)
 SKIPPED = object()
 
 
-def identity(value: Any) -> Any:
-    """Return the value. What scattered data is 'computed' by."""
-    return value
-
-
 def futures_in(value: Any) -> list[Future]:
     """Return the futures in a nesting of list, tuple, set and dict, in order."""
     if isinstance(value, Future):
@@ -45,7 +40,7 @@ def futures_of(executor: object, value: Any) -> list[Future]:
 
 
 def replace(value: Any, *, skip_failed: bool) -> Any:
-    """Return the value with each future replaced by its result; with ``skip_failed`` without those that failed.
+    """Return the value with each future replaced by its result, which is here; with ``skip_failed`` less the failed.
 
     Raises
     ------
@@ -64,7 +59,7 @@ def _replace(value: Any, skip_failed: bool) -> Any:
     if isinstance(value, Future):
         if skip_failed and value.status in ("error", "cancelled"):
             return SKIPPED
-        return value.result()
+        return value.result_here()
     if isinstance(value, SEQUENCES):
         items = [_replace(item, skip_failed) for item in value]
         kept = [item for item in items if item is not SKIPPED] if skip_failed else items

@@ -1,51 +1,48 @@
 """The Executor: what users hold of a cluster.
 
-Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls`, wished for
-and heard of in `session`, waited for and turned into values by `results`. An executor that started its cluster ends it.
+Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
+`mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
+beside work is in `inspecting` and `steering`. An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
 
+import functools
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
-from jupyter_dist.client import containers, inspection
-from jupyter_dist.client.calls import check_callable, check_count, check_key, make_options, pack_call
-from jupyter_dist.client.connecting import DEFAULT_NAME, Address, Newest, find, is_running, session_kind, session_name
-from jupyter_dist.client.feed import Feed, Watching, wait_for_workers
+from jupyter_dist.client import containers, current, feeding, inspection
+from jupyter_dist.client.adapters import Adapters, announce_to_joblib, shut_pools
+from jupyter_dist.client.blocking import Aside, Remotely, begin, block
+from jupyter_dist.client.calls import check_callable, check_count, check_key, check_timeout, make_options, pack_call
+from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
+from jupyter_dist.client.data import check_broadcast, scatter_one
+from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.future import Future
+from jupyter_dist.client.inspecting import Inspecting
 from jupyter_dist.client.loop import loop_thread
+from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
+from jupyter_dist.client.orphans import failed_wish
 from jupyter_dist.client.packing import pack_function
 from jupyter_dist.client.reading import Readers
 from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
+from jupyter_dist.client.steering import Steering
 from jupyter_dist.client.waiting import unsettled
-from jupyter_dist.errors import ClusterError, UsageError
-from jupyter_dist.ids import new_token
+from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
-from jupyter_dist.messages import (
-    Answer,
-    Cancel,
-    ClusterSnapshot,
-    Describe,
-    DescribeTasks,
-    FunctionBody,
-    Message,
-    Observation,
-    RestartCluster,
-    ScaleCluster,
-    StopCluster,
-    TaskHome,
-    TaskOptions,
-)
-from jupyter_dist.protocol.payload import pack_inline
+from jupyter_dist.launch.connection_file import ClusterInfo
+from jupyter_dist.messages import Cancel, StopCluster, TaskOptions
 from jupyter_dist.settings import Settings, load_settings
 
-LAZY_MAX = 1000  # futures a lazy `map` keeps ahead of its reader
+SHUT = "this executor was shut down"
+
+Workers = str | Iterable[str] | None
 
 
-class Executor:
+class Executor(Inspecting, Steering, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -61,6 +58,13 @@ class Executor:
         The name of this session, as others see it; by default the notebook or script.
     memory_limit : int or str, optional
         Memory of each worker of a new cluster, in bytes or as ``"2GB"``.
+    asynchronous : bool, default False
+        Whether what would block returns an awaitable instead. Such an executor is started by ``await``, or by
+        ``async with``.
+    set_as_default : bool, default True
+        Whether it may be meant where none is named, see `default_executor`.
+    start : bool, default True
+        Whether to start at once; else `start` does.
     settings : Settings, optional
         By default from the environment.
 
@@ -70,6 +74,8 @@ class Executor:
         There is no cluster of that name, or it does not answer.
     ClusterStartError
         A new one did not come up.
+    UsageError
+        Both an address and a number of workers were given.
     """
 
     def __init__(
@@ -80,38 +86,111 @@ class Executor:
         *,
         name: str | None = None,
         memory_limit: int | str | None = None,
+        asynchronous: bool = False,
+        set_as_default: bool = True,
+        start: bool = True,
         settings: Settings | None = None,
     ) -> None:
-        self.settings = settings or load_settings()
-        self._own_cluster: LocalCluster | None = None
-        is_new = address is None and (n_workers is not None or not is_running(DEFAULT_NAME))
-        if is_new:
-            self._own_cluster = LocalCluster(
-                n_workers, threads_per_worker, memory_limit=memory_limit, settings=settings
-            )
-        elif n_workers is not None:
+        if address is not None and n_workers is not None:
             raise UsageError("give either the address of a running cluster or n_workers for a new one, not both")
-        self.info = find(self._own_cluster or address)
-        self._loop = loop_thread()
+        self.asynchronous = asynchronous
+        self.settings = settings or load_settings()
         self.session_name = name or session_name()
-        self.session: Session = self._open()
-        self._readers = Readers(self.info, self.settings)
-        self.results = Results(self.session, self._readers, self._loop)
-        self._feed = Feed(self.session)
-        _newest.add(self)
+        self.loop = loop_thread()
+        self._address = address
+        self._set_as_default = set_as_default
+        self._make_cluster = functools.partial(
+            LocalCluster, n_workers, threads_per_worker, memory_limit=memory_limit, settings=self.settings
+        )
+        self._is_new = address is None and (n_workers is not None or not is_running(DEFAULT_NAME))
+        self._own_cluster: LocalCluster | None = None
+        self._session: Session | None = None
+        self._is_starting = False
+        self._is_shut = False
+        if start and not asynchronous:
+            block(self._start())
 
-    def _open(self) -> Session:
-        kind = session_kind()
-        linger_s = self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
-        opening = open_session(self.info, self.settings, kind=kind, name=self.session_name, linger_s=linger_s)
+    # -- its beginning -----------------------------------------------------------------------------------------------
+
+    def start(self) -> Any:
+        """Connect, and start the cluster if it is to have one of its own. A second call does nothing.
+
+        Raises
+        ------
+        NoClusterError, ClusterStartError
+            As the constructor.
+        ClusterClosedError
+            It was shut down: make a new one.
+        """
+        return self.perform(self._start())
+
+    async def _start(self) -> Self:
+        if self._is_shut:
+            raise ClusterClosedError(f"{SHUT}: make a new one")
+        if self._session is None:
+            if self._is_starting:
+                raise UsageError("this Executor is being started already: await it once")
+            self._is_starting = True
+            try:
+                await self._connect()
+            finally:
+                self._is_starting = False
+        return self
+
+    async def _connect(self) -> None:
+        if self._is_new:
+            self._own_cluster = await Aside(self._make_cluster)
         try:
-            return self._loop.run(opening)
+            info = find(self._own_cluster or self._address)
+            kind = session_kind()
+            linger_s = self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
+            opening = functools.partial(open_session, kind=kind, name=self.session_name, linger_s=linger_s)
+            session = await Remotely(self.loop, opening, info, self.settings)
         except BaseException:
             if self._own_cluster is not None:
-                self._own_cluster.close()
+                await Aside(self._own_cluster.close)
             raise
+        self._readers = Readers(info, self.settings)
+        self._results = Results(session, self._readers, self.loop)
+        self._feed = Feed(session)
+        self._session = session
+        current.add(self, as_default=self._set_as_default)
+        announce_to_joblib()
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        return begin(self._start()).__await__()
 
     # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """Its session with the scheduler. UsageError before it is started."""
+        if self._session is None:
+            raise UsageError("this Executor is not started: `await` it, use `async with`, or call its `start()`")
+        return self._session
+
+    @property
+    def readers(self) -> Readers:
+        """How large values are read."""
+        self._check_started()
+        return self._readers
+
+    @property
+    def results(self) -> Results:
+        """How values are had."""
+        self._check_started()
+        return self._results
+
+    @property
+    def feed(self) -> Feed:
+        """How its cluster is watched."""
+        self._check_started()
+        return self._feed
+
+    @property
+    def info(self) -> ClusterInfo:
+        """How its cluster is reached."""
+        return self.session.info
 
     @property
     def name(self) -> str:
@@ -121,12 +200,13 @@ class Executor:
     @property
     def is_closed(self) -> bool:
         """Whether it was shut down, or its cluster is gone."""
-        return self.session.is_closed
+        return self._is_shut or (self._session is not None and self._session.is_closed)
 
     @property
     def closed_reason(self) -> str:
         """Why it is closed, in words; empty while it is not."""
-        return self.session.closed_reason
+        told = self._session.closed_reason if self._session is not None else ""
+        return told or (SHUT if self._is_shut else "")
 
     @property
     def futures(self) -> dict[str, Future]:
@@ -137,14 +217,15 @@ class Executor:
                 wish.references += 1
         return {wish.key: Future(self, wish) for wish in wishes}
 
-    @property
-    def nannies(self) -> dict[str, str]:
-        """The nanny of each worker, by the worker's name; right across restarts, because names stay."""
-        return dict(self.snapshot().nannies)
-
     def __repr__(self) -> str:
-        state = f"closed: {self.closed_reason}" if self.is_closed else f"{len(self.session.table.by_key)} futures"
-        return f"<Executor on {self.name!r}, {state}>"
+        if self.is_closed:
+            return f"<Executor, closed: {self.closed_reason}>"
+        if self._session is None:
+            return "<Executor, not started>"
+        return f"<Executor on {self.name!r}, {len(self._session.table.by_key)} futures>"
+
+    def _check_started(self) -> None:
+        _ = self.session
 
     # -- work --------------------------------------------------------------------------------------------------------
 
@@ -154,10 +235,11 @@ class Executor:
         *args: Any,
         key: str | None = None,
         pure: bool = True,
-        workers: str | Iterable[str] | None = None,
+        workers: Workers = None,
         allow_other_workers: bool = False,
         retries: int = 0,
         priority: int = 0,
+        timeout: float | None = None,
         **kwargs: Any,
     ) -> Future:
         """Have a function called on the cluster.
@@ -167,33 +249,44 @@ class Executor:
         func, *args, **kwargs
             The call. Futures inside list, tuple, set or dict arguments stand for their results.
         key
-            The name of the task; a known key gives a future on the known task.
+            The name of the task; a known key gives a future on the known task, and nothing is sent.
         pure
             Whether the same call gives the same result: then it has the same key and runs once.
         workers
-            Names or hosts of the workers that may run it.
+            Names, hosts or addresses of the workers that may run it.
         allow_other_workers
             Whether others may when none of these is there.
         retries
             How often it is tried again when it raises.
         priority
             Higher ones run first.
+        timeout
+            Seconds it may run; then it is stopped, and errs with TaskTimeoutError.
 
         Raises
         ------
         PackingError
             The function or an argument cannot be pickled; nothing was sent.
         TypeError
-            ``func`` is not callable.
+            ``func`` is not callable, or ``allow_other_workers`` no bool.
         UsageError
-            ``allow_other_workers`` without ``workers``.
+            ``allow_other_workers`` without ``workers``, a negative number, or a future of another executor.
+        CancelledError
+            A future among the arguments was cancelled.
         ClusterClosedError
             The executor is closed.
         """
         check_callable(func)
         check_count("retries", retries)
-        options = make_options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
-        return self._submit_one(pack_function(func), args, kwargs, key, options)
+        options = make_options(
+            workers,
+            allow_other_workers,
+            retries=retries,
+            priority=priority,
+            pure=pure,
+            timeout_s=check_timeout(timeout),
+        )
+        return self._submit_one(func, args, kwargs, key, options)
 
     def submit_task(
         self,
@@ -207,7 +300,7 @@ class Executor:
         pure: bool = False,
         retries: int = 0,
         priority: int = 0,
-        workers: str | Iterable[str] | None = None,
+        workers: Workers = None,
         timeout_s: float = 0.0,
         on_output: Callable[[str, str], object] | None = None,
     ) -> Future:
@@ -228,20 +321,27 @@ class Executor:
             timeout_s=timeout_s,
             output=on_output is not None,
         )
-        return self._submit_one(pack_function(func, label), args, kwargs or {}, key, options, on_output)
+        return self._submit_one(func, args, kwargs or {}, key, options, label=label, on_output=on_output)
 
     def _submit_one(
         self,
-        function: FunctionBody,
+        func: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         key: str | None,
         options: TaskOptions,
+        *,
+        label: str | None = None,
         on_output: Callable[[str, str], object] | None = None,
     ) -> Future:
+        session = self.session
+        session.check_open()
+        if key is not None and (known := session.join(check_key(key))) is not None:
+            return Future(self, known)
+        function = pack_function(func, label)
         call = pack_call(self, function, args, kwargs, key=key, pure=options.pure, settings=self.settings)
-        with self.session.lock:  # nothing is heard of the task before its listener is in place
-            wish = self.session.submit(function, options, [call.spec])[0]
+        with session.lock:  # nothing is heard of the task before its listener is in place
+            wish = session.submit(function, options, [call.spec])[0]
             if on_output is not None:
                 wish.on_output = on_output
         return Future(self, wish)
@@ -249,60 +349,111 @@ class Executor:
     def map(
         self,
         func: Callable[..., Any],
-        *iterables: Iterable[Any],
+        *iterables: Any,
+        key: str | Iterable[str] | None = None,
         pure: bool = True,
-        workers: str | Iterable[str] | None = None,
+        workers: Any = None,
         allow_other_workers: bool = False,
         retries: int = 0,
         priority: int = 0,
+        timeout: float | None = None,
+        maxsize: int = AHEAD_MAX,
         **kwargs: Any,
-    ) -> list[Future] | Iterator[Future]:
+    ) -> Any:
         """Have a function called on each element of iterables, or on pairs, triples… of their elements.
 
-        The shortest iterable wins. The function is packed once. When all iterables are iterators, an iterator of
-        futures is returned that submits a bounded number ahead of its reader; else a list.
+        The shortest iterable wins. The function is packed once.
+
+        Parameters
+        ----------
+        func, *iterables, **kwargs
+            The calls. When all iterables are iterators they are read as their futures are, ``maxsize`` ahead; queues
+            are read as they are filled.
+        key
+            The beginning of the tasks' names, to which their places are added; or a name for each.
+        workers
+            As `submit`; or a list with one set of workers for each call.
+        maxsize
+            For iterators and queues: how many futures are made ahead of their reader.
+        pure, allow_other_workers, retries, priority, timeout
+            As `submit`, for each call.
+
+        Returns
+        -------
+        list, iterator or Queue of Future
+            As the iterables are.
 
         Raises
         ------
-        PackingError, TypeError, UsageError, ClusterClosedError
+        TypeError
+            Queues beside other things.
+        UsageError
+            There is no iterable, or not as many keys or sets of workers as calls.
+        PackingError, TypeError, UsageError, CancelledError, ClusterClosedError
             As `submit`.
         """
         check_callable(func)
         check_count("retries", retries)
+        check_count("maxsize", maxsize, least=1)
         if not iterables:
             raise UsageError("map needs at least one iterable beside the function")
-        function = pack_function(func)
-        options = make_options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
-        if all(isinstance(iterable, Iterator) for iterable in iterables):
-            return self._map_lazily(function, iterables, kwargs, options)
-        rows = zip(*iterables, strict=False)
-        settings = self.settings
-        calls = [pack_call(self, function, row, kwargs, key=None, pure=pure, settings=settings) for row in rows]
-        wishes = self.session.submit(function, options, [call.spec for call in calls])
-        return [Future(self, wish) for wish in wishes]
+        self.session.check_open()
+        make = functools.partial(
+            make_options,
+            allow_other_workers=allow_other_workers,
+            retries=retries,
+            priority=priority,
+            pure=pure,
+            timeout_s=check_timeout(timeout),
+        )
+        return Mapper(self, pack_function(func), kwargs, options_of_each(workers, make), key).map(iterables, maxsize)
 
-    def _map_lazily(
-        self, function: FunctionBody, iterables: tuple[Iterable[Any], ...], kwargs: dict[str, Any], options: TaskOptions
-    ) -> Iterator[Future]:
-        ahead: list[Future] = []
-        for row in zip(*iterables, strict=False):
-            ahead.append(self._submit_one(function, row, kwargs, None, options))
-            if len(ahead) >= LAZY_MAX:
-                yield ahead.pop(0)
-        yield from ahead
+    def scatter(
+        self, data: Any, workers: Workers = None, broadcast: bool | int = False, *, maxsize: int = AHEAD_MAX
+    ) -> Any:
+        """Put data where every worker can use it, once, for many tasks.
 
-    def scatter(self, data: Any) -> Any:
-        """Send data to the cluster once, to be used by many tasks.
+        A list, tuple, set, iterator or queue gives the same with futures in it; a dict gives a dict whose keys name
+        the tasks. Anything else is one piece of data and gives one future.
 
-        A list, tuple, set or iterator gives the same with futures in it; a dict gives a dict whose keys name the
-        tasks. Anything else is one piece of data and gives one future. Each piece is kept by the scheduler as it was
-        sent, so no worker's death loses it.
+        A large piece is written once into memory that all processes of the host share; tasks use it from there
+        without a copy. So the arrays in it are read-only: a task that wants to change one makes a copy of its own.
+        A worker's death loses none of it. It is freed when its last future is gone and no task on its way needs it;
+        keep its future as long as a result made from it might have to be made again.
+
+        Parameters
+        ----------
+        data
+            The data.
+        workers
+            Names or hosts of the workers that shall have it. All workers of a host have it, so nothing depends on it.
+        broadcast
+            Whether all, or how many workers shall have it. Nothing depends on it either.
+        maxsize
+            For a queue: how many futures are made ahead of their reader.
 
         Raises
         ------
         PackingError
-            A piece cannot be pickled, or is larger than ``argument_bytes_max``.
+            A piece cannot be pickled, or is larger than ``object_bytes_max``.
+        StorageFullError
+            The host has no room for it; nothing of that piece is left.
+        UsageError
+            There is no such worker, or ``broadcast`` is no number of workers.
+        ClusterClosedError
+            The executor is closed.
         """
+        check_broadcast(broadcast)
+        check_count("maxsize", maxsize, least=1)
+        self.session.check_open()
+        if feeding.are_queues([data]):
+            feeder = feeding.Feeder(self, lambda item: [self._scatter_one(item)], self._excuse_scatter)
+            return feeder.start([data], maxsize)
+        return self.perform(self._scatter(data, workers))
+
+    async def _scatter(self, data: Any, workers: Workers) -> Any:
+        if workers is not None:
+            inspection.chosen_workers(await self.describe(), workers)
         if type(data) is dict:
             return {name: self._scatter_one(item, check_key(name)) for name, item in data.items()}
         if type(data) in (list, tuple, set, frozenset):
@@ -312,60 +463,97 @@ class Executor:
         return self._scatter_one(data)
 
     def _scatter_one(self, value: Any, key: str | None = None) -> Future:
-        packed = pack_inline(value)
-        kind = type(value).__name__
-        key = key or f"{kind}-{new_token()}"
-        if len(packed) <= self.settings.inline_bytes_max:
-            return Future(self, self.session.put(key, packed, kind))
-        return self.submit_task(containers.identity, (value,), key=key, label="scatter")
+        return Future(self, scatter_one(self.session, self._readers.store, value, key))
+
+    def _excuse_scatter(self, error: BaseException) -> Future:
+        return Future(self, failed_wish("scatter", error))
 
     # -- results -----------------------------------------------------------------------------------------------------
 
-    def gather(self, futures: Any, errors: str = "raise") -> Any:
+    def gather(self, futures: Any, errors: str = "raise", *, maxsize: int = 0) -> Any:
         """Return the results of futures, in the same nested list, tuple, set or dict; of an iterator, an iterator.
 
         Parameters
         ----------
         futures
-            One future, or any nesting of containers of futures and other things.
+            One future, or any nesting of containers of futures and other things; an iterator, or a queue of such.
         errors
             ``raise`` the first error as soon as it is known, or ``skip`` futures that erred or were cancelled; these
-            are left out of their list.
+            are left out of their list. In a queue an error that is not skipped stands in the place of its result.
+        maxsize
+            For a queue: how many results are put ahead of their reader; 0 for any number.
+
+        Returns
+        -------
+        Any
+            An asynchronous executor returns an awaitable of it, and for an iterator an asynchronous iterator.
 
         Raises
         ------
         Exception
             As `Future.result`.
         UsageError
-            ``errors`` is neither.
+            ``errors`` is neither, or a future is of another executor.
         """
         __tracebackhide__ = True
-        return self.results.gather(futures, errors)
+        if errors not in ("raise", "skip"):
+            raise UsageError(f"errors={errors!r}: choose 'raise' or 'skip'")
+        check_count("maxsize", maxsize)
+        results = self.results
+        if feeding.are_queues([futures]):
+            feeder = feeding.Feeder(self, lambda item: block(results.gather([item], errors)), lambda error: error)
+            return feeder.start([futures], maxsize)
+        if isinstance(futures, Iterator):
+            return self._iterate_awaiting(futures, errors) if self.asynchronous else self._iterate(futures, errors)
+        return self.perform(results.gather(futures, errors))
 
-    # -- giving up ---------------------------------------------------------------------------------------------------
+    def _iterate(self, futures: Iterator[Any], errors: str) -> Iterator[Any]:
+        __tracebackhide__ = True
+        for future in futures:
+            yield from block(self.results.gather([future], errors))
+
+    async def _iterate_awaiting(self, futures: Iterator[Any], errors: str) -> AsyncIterator[Any]:
+        __tracebackhide__ = True
+        for future in futures:
+            for value in await begin(self.results.gather([future], errors)):
+                yield value
+
+    # -- giving up, and trying again ---------------------------------------------------------------------------------
 
     def cancel(self, futures: Any, force: bool = False) -> None:
         """Cancel futures that are not done, and what was made from them; with ``force`` stop what runs as well.
 
-        Without ``force`` a task that runs goes on to its end; its result is dropped.
+        Without ``force`` a task that runs goes on to its end; its result is dropped. Never blocks.
+
+        Raises
+        ------
+        UsageError
+            A future is of another executor.
+        ClusterClosedError
+            The executor is closed, and a future is not done.
         """
-        found = containers.futures_in(futures)
+        found = containers.futures_of(self, futures)
         pending = [future.wish for future in found if not future.done()]
         if pending:
             self.session.say(Cancel(tuple(wish.key for wish in pending), force))
             self.session.settle_cancelled(pending, "cancelled by its user")
 
-    def restart(self) -> None:
-        """Kill and replace every worker, whatever it is doing, and forget every task: all futures are cancelled.
+    def retry(self, futures: Any) -> Any:
+        """Try erred futures again, and with them the inputs whose error they passed on; others are left as they are.
 
         Raises
         ------
-        ClusterError
-            Not all workers came back in time.
+        UsageError
+            A future is of another executor.
+        ClusterClosedError
+            The executor is closed.
         """
-        self._ask(RestartCluster)
+        self.session.retry([future.wish for future in containers.futures_of(self, futures)])
+        return self.perform(_nothing())
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    # -- its end -----------------------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> Any:
         """Close this executor, and the cluster if this executor started it. A second call does nothing.
 
         Parameters
@@ -375,125 +563,82 @@ class Executor:
         cancel_futures
             Do not wait for them: cancel them.
         """
-        if not self.is_closed:
-            with self.session.lock:
-                pending = unsettled(self.session.table.by_key.values())
-            if wait and pending and not cancel_futures:
-                self.results.wait(pending, stop_on_error=False)
-            self._loop.run(self._close())
-        if self._own_cluster is not None:
-            self._own_cluster.close()
+        return self.perform(self._shutdown(is_waiting=wait and not cancel_futures, cancel_futures=cancel_futures))
 
-    async def _close(self) -> None:
+    def close(self) -> Any:
+        """Close this executor without waiting: what is not done is cancelled. As ``shutdown(wait=False)``."""
+        return self.shutdown(wait=False)
+
+    async def _shutdown(self, *, is_waiting: bool, cancel_futures: bool) -> None:
+        session, self._is_shut = self._session, True
+        if session is not None and not session.is_closed:
+            await Aside(functools.partial(shut_pools, self, wait=is_waiting, cancel_futures=cancel_futures))
+            with session.lock:
+                pending = unsettled(session.table.by_key.values())
+            if is_waiting and pending:
+                await self._results.wait(pending)
+            await Remotely(self.loop, self._close, session)
+        if self._own_cluster is not None:
+            await Aside(self._own_cluster.close)
+
+    async def _close(self, session: Session) -> None:
         self._readers.close()
-        await self.session.close("this executor was shut down")
+        await session.close(SHUT)
+
+    def stop_cluster(self) -> Any:
+        """End the cluster, for everybody who uses it."""
+        return self.perform(self._stop_cluster())
+
+    async def _stop_cluster(self) -> None:
+        await self.ask(StopCluster)
+        if self._own_cluster is not None:
+            await Aside(self._own_cluster.close)
+
+    # -- the executor that is meant here -----------------------------------------------------------------------------
+
+    def as_current(self) -> AbstractContextManager[None]:
+        """Make it the default executor of what runs inside a `with`, in this thread or asyncio task."""
+        return current.entered(self)
 
     def __enter__(self) -> Self:
+        if self.asynchronous:
+            raise UsageError("this Executor is asynchronous: use `async with`")
+        block(self._start())
+        current.enter(self)
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
     ) -> None:
+        current.leave(self)
         self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
-    def retry(self, futures: Any) -> None:
-        """Try erred futures again, and with them the inputs whose error they passed on; others are left as they are."""
-        self.session.retry([future.wish for future in containers.futures_of(self, futures)])
+    async def __aenter__(self) -> Self:
+        await begin(self._start())
+        current.enter(self)
+        return self
 
-    # -- where things are --------------------------------------------------------------------------------------------
-
-    def ncores(self, workers: str | Iterable[str] | None = None) -> dict[str, int]:
-        """Return how many tasks each worker runs at a time, by its name. UsageError for an unknown worker."""
-        return inspection.cores(self.snapshot(), workers)
-
-    def who_has(self, futures: Any = None) -> dict[str, list[str]]:
-        """Return the workers that hold each result, by key; of all results when no futures are given.
-
-        A small result is kept by the scheduler itself and has no holder.
-        """
-        return {home.key: list(home.holders) for home in self._homes(futures) if home.state == "memory"}
-
-    def has_what(self, workers: str | Iterable[str] | None = None) -> dict[str, list[str]]:
-        """Return the keys of the results each worker holds, by its name. UsageError for an unknown worker."""
-        return inspection.held_by_worker(self.snapshot(), self._homes(None), workers)
-
-    def processing(self, workers: str | Iterable[str] | None = None) -> dict[str, list[str]]:
-        """Return the keys of the tasks each worker was given, by its name. UsageError for an unknown worker."""
-        return inspection.processed_by_worker(self.snapshot(), self._homes(None), workers)
-
-    def nbytes(self, keys: Iterable[str] | None = None, summary: bool = True) -> dict[str, int]:
-        """Return the sizes of results in memory in bytes, by key, or summed by function name."""
-        wanted = None if keys is None else tuple(keys)
-        homes = () if wanted == () else self._ask(lambda request: DescribeTasks(request, wanted or ())).tasks
-        return inspection.bytes_by_key(homes, summary=summary)
-
-    def scheduler_info(self) -> dict[str, Any]:
-        """Return what is known of the scheduler and its workers, as a dict for a person or a tool."""
-        return inspection.describe_cluster(self.snapshot(), self.info.address)
-
-    def _homes(self, futures: Any) -> tuple[TaskHome, ...]:
-        keys = () if futures is None else tuple(future.key for future in containers.futures_of(self, futures))
-        if futures is not None and not keys:
-            return ()
-        return self._ask(lambda request: DescribeTasks(request, keys)).tasks
-
-    # -- the cluster -------------------------------------------------------------------------------------------------
-
-    def scale(self, workers: int) -> None:
-        """Have the cluster keep so many workers; returns at once."""
-        self._ask(lambda request: ScaleCluster(request, workers))
-
-    def wait_for_workers(self, n_workers: int | None = None, timeout: float | None = None) -> None:
-        """Wait until so many workers are there; by default as many as the cluster is to have.
-
-        Tasks need not wait for this: they are queued until a worker is there.
-
-        Raises
-        ------
-        TimeoutError
-            They were not there in time; the text says how many were.
-        """
-        self.session.check_open()
-        wait_for_workers(self._feed, n_workers, timeout, self.settings.watch_interval_s_min)
-
-    def stop_cluster(self) -> None:
-        """End the cluster, for everybody who uses it."""
-        self._ask(StopCluster)
-        if self._own_cluster is not None:
-            self._own_cluster.close()
-
-    def snapshot(self) -> ClusterSnapshot:
-        """Return what the cluster is at this moment: workers, counts, running tasks, errors."""
-        snapshot = self._ask(Describe).snapshot
-        if snapshot is None:
-            raise ClusterError("the scheduler answered without a snapshot: is it of another version?")
-        return snapshot
-
-    def watch(self, callback: Callable[[Observation], None], interval_s: float = 0.5) -> Watching:
-        """Have a callback told what happens, at most once every ``interval_s`` seconds, from the I/O thread.
-
-        The first observation has every task event the scheduler still knows. Close what is returned to stop.
-        """
-        self.session.check_open()
-        return self._feed.add(callback, interval_s)
-
-    def _ask(self, make: Callable[[int], Message]) -> Answer:
-        self.session.check_open()
-        return self._loop.run(self.session.ask(make))
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
+    ) -> None:
+        current.leave(self)
+        await begin(self._shutdown(is_waiting=kind is None, cancel_futures=kind is not None))
 
 
-_newest: Newest[Executor] = Newest()
+async def _nothing() -> None:
+    """Make a call that needs no wait."""
 
 
 def default_executor() -> Executor:
-    """Return the executor made last that is not closed.
+    """Return the executor that is meant when none is named.
+
+    That is the innermost one that was entered with ``with`` in this thread or asyncio task; else the one made last, of
+    those that are open and were not made with ``set_as_default=False``.
 
     Raises
     ------
     NoClusterError
         There is none; the text says how to make one.
     """
-    return _newest.find()
+    found: Executor = current.find()
+    return found

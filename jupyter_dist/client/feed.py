@@ -6,7 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 
+from jupyter_dist.client.blocking import Opening
 from jupyter_dist.client.session import Session
+from jupyter_dist.client.waiting import Gate
 from jupyter_dist.messages import Observation, TaskEvent, Unwatch, Watch
 
 log = logging.getLogger("jupyter_dist.client")
@@ -72,19 +74,19 @@ class Feed:
             watching.tell(observation)
 
 
-def wait_for_workers(feed: Feed, count: int | None, timeout: float | None, interval_s: float) -> None:
-    """Wait until a cluster has so many workers, or as many as it is to have; see `Executor.wait_for_workers`."""
-    enough, seen = threading.Event(), [0]
+async def wait_for_workers(feed: Feed, count: int | None, timeout: float | None, interval_s: float) -> None:
+    """Wait until a cluster has so many workers, or as many as it is to have; see `Steering.wait_for_workers`."""
+    enough, seen = Gate(), [0]
 
     def look(observation: Observation) -> None:
         snapshot = observation.snapshot
         seen[0] = len(snapshot.workers)
         if seen[0] >= (snapshot.wanted if count is None else count) and seen[0]:
-            enough.set()
+            enough.open()
 
     watching = feed.add(look, interval_s)
     try:
-        if not enough.wait(timeout):
+        if not await Opening(enough, timeout):
             wanted = "all" if count is None else count
             raise TimeoutError(f"{seen[0]} workers are there after {timeout} s, not {wanted}")
     finally:

@@ -1,55 +1,69 @@
 """A Future: a handle on a result that is being made, is made, or never will be.
 
 All Futures of one executor on one key share a wish; when the last of them is gone, the cluster is told that the result
-is not needed any more. A Future behaves as one of `concurrent.futures` and can be awaited in any event loop.
+is not needed any more. A Future behaves as one of `concurrent.futures` and can be awaited in any event loop. Two
+Futures are equal only if they are the same object.
 """
 
 from __future__ import annotations
 
-import asyncio
+import html
 import time
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
+from jupyter_dist.client import current
+from jupyter_dist.client.blocking import Opening, begin, perform
 from jupyter_dist.client.callbacks import run_later
+from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
 from jupyter_dist.client.session import Session
-from jupyter_dist.client.waiting import AsyncWatcher, Countdown
+from jupyter_dist.client.waiting import Countdown
 from jupyter_dist.core.futures import UNLOADED, FutureStatus, Wish
-from jupyter_dist.errors import FutureCancelledError, UsageError
+from jupyter_dist.errors import FutureCancelledError
 from jupyter_dist.protocol.exceptions import load_exception
 
 
 class Loader(Protocol):
     """How a Future's value is had."""
 
-    def load(self, wish: Wish, timeout: float | None = None) -> Any:
-        """Return the value of a settled wish, fetched if need be."""
+    async def load(self, wish: Wish, timeout: float | None = None) -> Any:
+        """Return the value of a settled wish, fetched if need be. A call of steps, see `blocking`."""
 
-    async def load_async(self, wish: Wish) -> Any:
-        """Return it without blocking the running loop."""
+    @staticmethod
+    def load_here(wish: Wish) -> Any:
+        """Return the value of a wish if it is in this process."""
 
 
 class Owner(Protocol):
     """What a Future needs of its executor."""
 
-    session: Session
+    @property
+    def asynchronous(self) -> bool:
+        """Whether what blocks returns an awaitable."""
+
+    @property
+    def session(self) -> Session:
+        """Where its wish is kept."""
 
     @property
     def results(self) -> Loader:
         """How its value is had."""
 
-    def cancel(self, futures: Any, force: bool = False) -> None:
+    def cancel(self, futures: Any, force: bool = False) -> Any:
         """Give futures up."""
+
+    def retry(self, futures: Any) -> Any:
+        """Run tasks that erred once more."""
 
 
 class Future:
     """The result of a task, now or later. Made by `Executor.submit`, `map` and `scatter`.
 
+    With an asynchronous executor `result`, `exception`, `traceback` and `retry` return awaitables.
+
     Attributes
     ----------
-    key : str
-        The name of the task in the cluster.
     executor : Executor
         Where it was submitted.
     wish : jupyter_dist.core.futures.Wish
@@ -57,6 +71,8 @@ class Future:
     """
 
     __slots__ = ("__weakref__", "executor", "wish")
+
+    __dask_future__ = True  # in a graph of dask it stands for a task that is known by `key`
 
     def __init__(self, executor: Owner, wish: Wish) -> None:
         self.executor = executor
@@ -71,6 +87,11 @@ class Future:
     def key(self) -> str:
         """The name of the task in the cluster."""
         return self.wish.key
+
+    @property
+    def label(self) -> str:
+        """What people call the task: the name of its function."""
+        return self.wish.label
 
     @property
     def status(self) -> FutureStatus:
@@ -108,9 +129,27 @@ class Future:
         return self.wish.status == "cancelled"
 
     def cancel(self, force: bool = False) -> bool:
-        """Give the task up; with ``force`` stop it when it runs. Return whether it is cancelled now."""
-        self.executor.cancel([self], force=force)
+        """Give the task up; with ``force`` stop it when it runs. Return whether it is cancelled now. Never blocks."""
+        if not self.done():
+            self.executor.cancel([self], force=force)
         return self.cancelled()
+
+    def retry(self) -> Any:
+        """Run the task again that erred, and what erred because of it; this future is pending again.
+
+        Raises
+        ------
+        As `Executor.retry`.
+        """
+        return self.executor.retry([self])
+
+    def release(self) -> None:
+        """Let go of the result now, not when this object is collected. A second call does nothing.
+
+        The cluster drops the result when no other Future holds it. This Future raises CancelledError from now on.
+        """
+        held, self.wish = self.wish, gone_wish(self.key, self.label, "it was released")
+        self.executor.session.release(held)
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the result, or raise what the task raised.
@@ -132,26 +171,17 @@ class Future:
             The task crashed its workers, was lost, timed out, or its result cannot be loaded here.
         """
         __tracebackhide__ = True
-        deadline = None if timeout is None else time.monotonic() + timeout
-        self._wait(timeout)
-        self._raise_if_failed()
-        if self.wish.loaded is not UNLOADED:
-            return self.wish.loaded
-        return self.executor.results.load(
-            self.wish, None if deadline is None else max(0.0, deadline - time.monotonic())
-        )
+        return perform(self.load(timeout), asynchronous=self.executor.asynchronous)
 
-    def exception(self, timeout: float | None = None) -> BaseException | None:
+    def exception(self, timeout: float | None = None) -> Any:
         """Return what the task raised, or None when it finished. Raises as `result` for time and cancellation."""
-        self._wait(timeout)
-        if self.cancelled():
-            raise self._cancelled_error()
-        return load_exception(self.wish.error) if self.wish.error else None
+        __tracebackhide__ = True
+        return perform(self._exception(timeout), asynchronous=self.executor.asynchronous)
 
-    def traceback(self, timeout: float | None = None) -> TracebackType | None:
+    def traceback(self, timeout: float | None = None) -> Any:
         """Return the traceback of what the task raised, in the frames of its own code; None when it finished."""
-        error = self.exception(timeout)
-        return error.__traceback__ if error else None
+        __tracebackhide__ = True
+        return perform(self._traceback(timeout), asynchronous=self.executor.asynchronous)
 
     def add_done_callback(self, function: Callable[[Future], object]) -> None:
         """Call a function with this future once it is done, at once if it is; in a thread for callbacks."""
@@ -159,53 +189,86 @@ class Future:
         if not self.executor.session.watch(self.wish, watcher):
             run_later(lambda: function(self))
 
-    def _wait(self, timeout: float | None) -> None:
+    def result_here(self) -> Any:
+        """Return the result, which is in this process, or raise what the task raised. Never waits."""
         __tracebackhide__ = True
-        wish, session = self.wish, self.executor.session
+        wish = self.wish
+        _raise_failure(wish)
+        value = self.executor.results.load_here(wish)
+        if value is UNLOADED:
+            raise FutureCancelledError(f"{wish.key} was taken back while its result was read: it is {wish.status}")
+        return value
+
+    def raise_failure(self) -> None:
+        """Raise what `result` raises, if it has failed."""
+        __tracebackhide__ = True
+        _raise_failure(self.wish)
+
+    async def load(self, timeout: float | None = None) -> Any:
+        """Do as `result`, as a call of steps, see `blocking`."""
+        __tracebackhide__ = True
+        wish = self.wish  # kept: a release meanwhile is told through it
+        deadline = None if timeout is None else time.monotonic() + timeout
+        await self._settled(wish, timeout)
+        _raise_failure(wish)
+        if wish.loaded is not UNLOADED:
+            return wish.loaded
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        return await self.executor.results.load(wish, left)
+
+    async def _exception(self, timeout: float | None) -> BaseException | None:
+        __tracebackhide__ = True
+        wish = self.wish
+        await self._settled(wish, timeout)
+        if wish.status == "cancelled":
+            raise cancelled_error(wish)
+        return load_exception(wish.error) if wish.error else None
+
+    async def _traceback(self, timeout: float | None) -> TracebackType | None:
+        __tracebackhide__ = True
+        error = await self._exception(timeout)
+        return error.__traceback__ if error else None
+
+    async def _settled(self, wish: Wish, timeout: float | None) -> None:
+        __tracebackhide__ = True
         if wish.is_settled:
             return
         countdown = Countdown(1)
+        session = self.executor.session
         if not session.watch(wish, countdown):
             return
         try:
-            if not countdown.wait(timeout):
+            if not await Opening(countdown, timeout):
                 raise TimeoutError(f"{wish.key} was not done within {timeout} s")
         finally:
-            session.unwatch([wish], countdown)
+            if not countdown.is_open:
+                session.unwatch([wish], countdown)
 
-    def _raise_if_failed(self) -> None:
-        __tracebackhide__ = True
-        if self.wish.status == "cancelled":
-            raise self._cancelled_error()
-        if self.wish.error is not None:
-            raise load_exception(self.wish.error)
-
-    def _cancelled_error(self) -> FutureCancelledError:
-        return FutureCancelledError(f"{self.key} was cancelled: {self.wish.reason}")
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._result_async().__await__()
-
-    async def _result_async(self) -> Any:
-        __tracebackhide__ = True
-        watcher = AsyncWatcher(asyncio.get_running_loop())
-        session = self.executor.session
-        while session.watch(self.wish, watcher):
-            await watcher.changed.wait()
-            watcher.changed.clear()
-        self._raise_if_failed()
-        if self.wish.loaded is not UNLOADED:
-            return self.wish.loaded
-        return await self.executor.results.load_async(self.wish)
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return begin(self.load()).__await__()
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise UsageError(
-            f"the future {self.key} can only travel inside list, tuple, set or dict arguments of submit and map"
-        )
+        cluster = getattr(getattr(self.executor, "info", None), "cluster", "")
+        return load_future, (cluster, self.key, self.label)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "jupyter_dist.Future", self.key
 
     def __repr__(self) -> str:
         kind = f", {self.type}" if self.type else ""
         return f"<Future {self.key}: {self.status}{kind}>"
+
+    def _repr_html_(self) -> str:
+        kind = f" of {html.escape(self.type)}" if self.type else ""
+        return f"<span>Future{kind}: {self.status} <code>{html.escape(self.key)}</code></span>"
+
+
+def _raise_failure(wish: Wish) -> None:
+    __tracebackhide__ = True
+    if wish.status == "cancelled":
+        raise cancelled_error(wish)
+    if wish.error is not None:
+        raise load_exception(wish.error)
 
 
 class _Callback:
@@ -220,3 +283,16 @@ class _Callback:
         if wish.is_settled:
             function, future = self._function, self._future
             run_later(lambda: function(future))
+
+
+def load_future(cluster: str, key: str, label: str) -> Future:
+    """Return a Future that was pickled. Called by the unpickler alone.
+
+    It is bound to an open executor of this process on the same cluster that knows the key, and holds the result there.
+    Where there is none it can be shown, and raises CancelledError when it is used.
+    """
+    for executor in current.open_executors():
+        if executor.info.cluster == cluster and (wish := executor.session.join(key)) is not None:
+            return Future(executor, wish)
+    reason = "this process has no open executor on its cluster that knows it"
+    return Future(NOWHERE, gone_wish(key, label, reason))

@@ -17,8 +17,8 @@ from jupyter_dist.protocol.framing import Buffer
 from jupyter_dist.protocol.payload import unpack_value
 
 
-def unpack(wish: Wish, buffers: list[Buffer]) -> Any:
-    """Return a wish's value from its bytes, and keep it: every later ask gets the same object.
+def load_value(wish: Wish, buffers: list[Buffer]) -> Any:
+    """Return a wish's value from its bytes.
 
     Raises
     ------
@@ -26,12 +26,17 @@ def unpack(wish: Wish, buffers: list[Buffer]) -> Any:
         The value cannot be loaded in this process.
     """
     try:
-        value = unpack_value(buffers)
+        return unpack_value(buffers)
     except Exception as error:
         raise ResultError(
             f"the result of {wish.key} (a {wish.type_name}) was made but cannot be loaded here: "
             f"{type(error).__name__}: {error}. Is what defines it importable in this process?"
         ) from error
+
+
+def unpack(wish: Wish, buffers: list[Buffer]) -> Any:
+    """Return a wish's value from its bytes, and keep it: every later ask gets the same object. Raises as `load_value`."""
+    value = load_value(wish, buffers)
     if wish.loaded is UNLOADED:
         wish.loaded = value
         wish.value = None
@@ -63,17 +68,17 @@ async def fetch(session: Session, readers: Readers, wish: Wish) -> list[Buffer]:
         if holders:
             try:
                 return list(await readers.fetch(holders[0], wish.key))
-            except HolderLostError:
-                _report_missing(session, wish, holders[0])
+            except HolderLostError as error:
+                _report_missing(session, wish, holders[0], str(error))
 
 
-def _report_missing(session: Session, wish: Wish, holder: str) -> None:
+def _report_missing(session: Session, wish: Wish, holder: str, reason: str) -> None:
     """Ask the scheduler where else the value is; until it answers, the value counts as lost."""
     with session.lock:
         if wish.status == "finished" and holder in wish.holders:
             wish.status = "lost"
             wish.holders = ()
-    session.say(MissingValue(wish.key, holder))
+    session.say(MissingValue(wish.key, holder, reason))
 
 
 async def fetch_all(session: Session, readers: Readers, wishes: Iterable[Wish]) -> dict[Wish, list[Buffer]]:

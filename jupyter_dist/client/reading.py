@@ -1,4 +1,4 @@
-"""Reading results that are too large to ride in a message: straight from a worker that holds them."""
+"""Reading values that are too large to ride in a message: from the host's object store, or a worker that holds them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import READER_SIDE
 from jupyter_dist.errors import ProtocolError
 from jupyter_dist.launch.connection_file import ClusterInfo
-from jupyter_dist.messages import Fetch, Found, Message
+from jupyter_dist.messages import STORE, Fetch, Found, Message
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.object_file import UnreadableError
+from jupyter_dist.storage.store import ObjectStore
 
 
 class HolderLostError(Exception):
@@ -54,15 +56,24 @@ class Reader:
 
 
 class Readers:
-    """All connections of one client to holders, one for each; made when first needed, dropped when closed."""
+    """All connections of one client to holders, one for each; made when first needed, dropped when closed.
+
+    Attributes
+    ----------
+    store : ObjectStore
+        That of this host.
+    """
 
     def __init__(self, info: ClusterInfo, settings: Settings) -> None:
         self._info = info
         self._settings = settings
+        self.store = ObjectStore(info.objects)
         self._opening: dict[str, asyncio.Task[Reader]] = {}
 
     async def fetch(self, address: str, key: str) -> list[memoryview]:
         """Return the buffers of a result from a holder. Raises HolderLostError."""
+        if address.startswith(STORE):
+            return self._map(address.removeprefix(STORE))
         opening = self._opening.get(address)
         if opening is None or _is_over(opening):
             opening = self._opening[address] = asyncio.ensure_future(self._open(address))
@@ -71,6 +82,12 @@ class Readers:
         except (OSError, ProtocolError) as error:
             raise HolderLostError(str(error)) from error
         return await reader.fetch(key)
+
+    def _map(self, name: str) -> list[memoryview]:
+        try:
+            return self.store.read(name)
+        except UnreadableError as error:
+            raise HolderLostError(str(error)) from error
 
     async def _open(self, address: str) -> Reader:
         reader = Reader()

@@ -158,6 +158,18 @@ class Session:
                 self._say(PutValue(key, value, type_name, wish.number))
         return wish
 
+    def put_stored(self, key: str, name: str, nbytes: int, type_name: str) -> tuple[Wish, bool]:
+        """Make a value in the host's object store known under a key; return also whether it is used.
+
+        It is not used when the key was known already.
+        """
+        with self.lock:
+            self.check_open()
+            wish, is_new = self.table.wish(key, "scatter")
+            if is_new:
+                self._say(PutValue(key, b"", type_name, wish.number, name, nbytes))
+        return wish, is_new
+
     def drop(self, wish: Wish) -> None:
         """Note that a Future is gone. Called by garbage collection too: takes no lock and never fails."""
         self._dropped.append(wish)

@@ -6,11 +6,15 @@ A watcher is told under no lock, from the I/O thread, once for each change of a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Protocol
 
-from jupyter_dist.core.futures import Wish
+from jupyter_dist.core.futures import FutureStatus, Wish
+
+FAILED: frozenset[FutureStatus] = frozenset({"error", "cancelled"})
+NONE: frozenset[FutureStatus] = frozenset()
 
 
 class Watcher(Protocol):
@@ -20,19 +24,70 @@ class Watcher(Protocol):
         """Take note of a change."""
 
 
-class Countdown:
-    """Lets one thread wait until so many wishes have settled, or the first has failed."""
+class Gate:
+    """Opens once, from any thread; one thread or any number of coroutines wait for it."""
 
-    __slots__ = ("_gate", "_lock", "remaining", "stop_on_error")
+    __slots__ = ("_closed", "_sleepers", "is_open")
 
-    def __init__(self, count: int, *, stop_on_error: bool = False) -> None:
+    def __init__(self) -> None:
+        self.is_open = False
+        self._closed = threading.Lock()  # a bare lock: `threading.Event` costs a result() twice as much
+        self._closed.acquire()
+        self._sleepers: list[AsyncSleeper] | None = None
+
+    def open(self) -> None:
+        """Let everybody through; once open, nothing happens."""
+        self.is_open = True
+        with contextlib.suppress(RuntimeError):  # open already
+            self._closed.release()
+        for sleeper in self._sleepers or ():
+            sleeper.wake()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in this thread; return whether it is open. Interruptible by Ctrl-C in the main thread."""
+        if self._closed.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            with contextlib.suppress(RuntimeError):  # opened a second time just now
+                self._closed.release()
+        return self.is_open
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """Wait in the running loop; return whether it is open."""
+        sleeper = AsyncSleeper(asyncio.get_running_loop())
+        self._sleepers = [*(self._sleepers or ()), sleeper]
+        if not self.is_open:  # looked at after the sleeper is there: it cannot open unseen
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await sleeper.awake.wait()
+        return self.is_open
+
+
+class AsyncSleeper:
+    """A coroutine that waits, to be woken from any thread."""
+
+    __slots__ = ("_loop", "awake")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Wake it."""
+        with contextlib.suppress(RuntimeError):  # its loop was closed meanwhile: nobody waits any more
+            self._loop.call_soon_threadsafe(self.awake.set)
+
+
+class Countdown(Gate):
+    """A gate that opens when so many wishes have settled, or the first has in one of some ways."""
+
+    __slots__ = ("_lock", "_stop_on", "remaining")
+
+    def __init__(self, count: int, *, stop_on: frozenset[FutureStatus] = NONE) -> None:
+        super().__init__()
         self.remaining = count
-        self.stop_on_error = stop_on_error
+        self._stop_on = stop_on
         self._lock = threading.Lock()
-        self._gate = threading.Lock()
-        self._gate.acquire()
         if count <= 0:
-            self._open()
+            self.open()
 
     def notify(self, wish: Wish) -> None:
         """Count a settled wish."""
@@ -40,34 +95,20 @@ class Countdown:
             with self._lock:
                 self.remaining -= 1
                 is_over = self.remaining <= 0
-            if is_over or (self.stop_on_error and wish.status != "finished"):
-                self._open()
-
-    def _open(self) -> None:
-        try:
-            self._gate.release()
-        except RuntimeError:  # open already
-            return
-
-    def wait(self, timeout: float | None) -> bool:
-        """Wait; return whether it is over. Interruptible by Ctrl-C in the main thread."""
-        is_open = self._gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
-        if is_open:
-            self._gate.release()
-        return is_open
+            if is_over or wish.status in self._stop_on:
+                self.open()
 
 
 class AsyncWatcher:
     """Lets a coroutine in any loop wait until a wish changes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.changed = asyncio.Event()
+        self._sleeper = AsyncSleeper(loop)
+        self.changed = self._sleeper.awake
 
     def notify(self, _wish: Wish) -> None:
         """Wake the coroutine."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.changed.set)
+        self._sleeper.wake()
 
 
 def unsettled(wishes: Iterable[Wish]) -> list[Wish]:

@@ -155,7 +155,10 @@ def _where(read: Read) -> str:
 
 
 def _mend(name: str) -> str:
-    return f"Send it once, then the cell needs only its future: `[{name}] = executor.scatter([{name}])`"
+    return (
+        f"Put it into the cluster's shared memory once, then the cell needs only its future: "
+        f"`[{name}] = executor.scatter([{name}])` (arrays in it are read-only in the cell)"
+    )
 
 
 class _TooLargeError(Exception):

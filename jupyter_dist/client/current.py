@@ -1,0 +1,90 @@
+"""The executors of this process: which is meant when none is named, and which are open.
+
+An executor that is entered with `with`, or made current, is the default for what runs inside: the innermost wins, in
+its own thread or asyncio task alone. Else the one made last that is open.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from jupyter_dist.errors import NoClusterError
+
+
+class Closable(Protocol):
+    """What the registry needs of an executor."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it can be used no more."""
+
+
+_known: list[weakref.ref[Any]] = []  # the newest last
+_defaults: weakref.WeakSet[Any] = weakref.WeakSet()  # those that may be meant when none is named
+_entered: contextvars.ContextVar[tuple[Any, ...]] = contextvars.ContextVar("jupyter_dist_executors", default=())
+
+
+def add(executor: Closable, *, as_default: bool) -> None:
+    """Note a new executor; ``as_default`` whether it may be meant when none is named."""
+    _known.append(weakref.ref(executor))
+    if as_default:
+        _defaults.add(executor)
+
+
+def enter(executor: Closable) -> None:
+    """Make an executor the innermost here."""
+    _entered.set((*_entered.get(), executor))
+
+
+def leave(executor: Closable) -> None:
+    """Take an executor back out, wherever it stands: a notebook may enter in one cell and leave in another."""
+    within = list(_entered.get())
+    for index in range(len(within) - 1, -1, -1):
+        if within[index] is executor:
+            del within[index]
+            break
+    _entered.set(tuple(within))
+
+
+@contextmanager
+def entered(executor: Closable) -> Iterator[None]:
+    """Make an executor the innermost for the body of a `with`."""
+    enter(executor)
+    try:
+        yield
+    finally:
+        leave(executor)
+
+
+def open_executors() -> list[Any]:
+    """Return the executors of this process that are open, the newest first."""
+    found = [executor for known in reversed(tuple(_known)) if (executor := known()) is not None]
+    for known in tuple(_known):
+        executor = known()
+        if executor is None or executor.is_closed:
+            _known.remove(known)
+    return [executor for executor in found if not executor.is_closed]
+
+
+def find() -> Any:
+    """Return the executor that is meant when none is named.
+
+    Raises
+    ------
+    NoClusterError
+        There is none; the text says how to make one.
+    """
+    for executor in reversed(_entered.get()):
+        if not executor.is_closed:
+            return executor
+    for executor in open_executors():
+        if executor in _defaults:
+            return executor
+    raise NoClusterError(
+        "there is no Executor yet: `Executor()` connects to the running cluster or starts one; in a notebook "
+        "`%distributed start` does"
+    )

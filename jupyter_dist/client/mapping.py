@@ -1,0 +1,154 @@
+"""Many calls of one function: from lists, from iterators as they are read, from queues as they are filled.
+
+The function is packed once; the arguments of each call are packed alone. An iterator, as a queue, is read no further
+ahead than its reader's place and so many items more, so an endless one is as good as any.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from jupyter_dist.client import feeding, future
+from jupyter_dist.client.calls import PackedCall, check_key, pack_call
+from jupyter_dist.client.future import Future
+from jupyter_dist.client.orphans import failed_wish
+from jupyter_dist.errors import UsageError
+from jupyter_dist.messages import FunctionBody, TaskOptions
+from jupyter_dist.settings import Settings
+
+AHEAD_MAX = 1000  # futures a `map` of iterators or queues makes ahead of their reader, if nothing else is said
+
+
+class Owner(future.Owner, feeding.Owner, Protocol):
+    """What a map needs of its executor."""
+
+    settings: Settings
+
+
+class Item(NamedTuple):
+    """One call: its arguments, its key if it has one of its own, and its options."""
+
+    row: tuple[Any, ...]
+    key: str | None
+    options: TaskOptions
+
+
+class Mapper:
+    """The calls of one `map`.
+
+    Parameters
+    ----------
+    owner
+        The executor.
+    function, kwargs
+        What is called, and the arguments all calls share.
+    options
+        The options of the calls: one for all, or one for each.
+    keys
+        The keys of the calls, or what they begin with, if these are given.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        function: FunctionBody,
+        kwargs: dict[str, Any],
+        options: TaskOptions | list[TaskOptions],
+        keys: str | Iterable[str] | None,
+    ) -> None:
+        self._owner = owner
+        self._function = function
+        self._kwargs = kwargs
+        self._options = options
+        self._keys = keys if keys is None or isinstance(keys, str) else [check_key(key) for key in keys]
+
+    def map(self, iterables: tuple[Any, ...], ahead_max: int) -> Any:
+        """Return the futures: a list, for iterators an iterator, for queues a queue."""
+        if feeding.are_queues(iterables):
+            items = self._items(itertools.repeat(()))
+            feeder = feeding.Feeder(
+                self._owner, lambda *row: self._submit([next(items)._replace(row=row)]), self._excuse
+            )
+            return feeder.start(iterables, ahead_max)
+        if all(isinstance(iterable, Iterator) for iterable in iterables):
+            return self._map_lazily(self._items(zip(*iterables, strict=False)), ahead_max)
+        rows = list(zip(*iterables, strict=False))
+        self._check_lengths(len(rows))
+        return self._submit(self._items(rows))
+
+    def _items(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Item]:
+        options = self._options if isinstance(self._options, list) else itertools.repeat(self._options)
+        return itertools.starmap(Item, zip(rows, self._name(), options, strict=False))
+
+    def _name(self) -> Iterable[str | None]:
+        if isinstance(self._keys, str):
+            return (f"{self._keys}-{index}" for index in itertools.count())
+        return itertools.repeat(None) if self._keys is None else self._keys
+
+    def _check_lengths(self, count: int) -> None:
+        for name, given in (("keys", self._keys), ("sets of workers", self._options)):
+            if isinstance(given, list) and len(given) != count:
+                raise UsageError(f"{len(given)} {name} for {count} calls: give one for each, or one for all")
+
+    def _submit(self, items: Iterable[Item]) -> list[Future]:
+        return self._send([self._pack(item) for item in items])
+
+    def _pack(self, item: Item) -> tuple[TaskOptions, PackedCall]:
+        call = pack_call(
+            self._owner,
+            self._function,
+            item.row,
+            self._kwargs,
+            key=item.key,
+            pure=item.options.pure,
+            settings=self._owner.settings,
+        )
+        return item.options, call
+
+    def _send(self, packed: Iterable[tuple[TaskOptions, PackedCall]]) -> list[Future]:
+        session = self._owner.session
+        made: list[Future] = []
+        with session.lock:
+            session.check_open()
+            for options, group in itertools.groupby(packed, key=lambda pair: pair[0]):
+                wishes = session.submit(self._function, options, [call.spec for _, call in group])
+                made.extend(Future(self._owner, wish) for wish in wishes)
+        return made
+
+    def _map_lazily(self, items: Iterator[Item], ahead_max: int) -> Iterator[Future]:
+        ahead: deque[Future] = deque()
+        failure: Exception | None = None
+        is_over = False
+        while True:
+            if not is_over:
+                wanted = ahead_max - len(ahead)
+                packed, failure = self._take(items, wanted)
+                ahead.extend(self._send(packed))
+                is_over = len(packed) < wanted
+            if not ahead:
+                break
+            yield ahead.popleft()
+        if failure is not None:
+            raise failure
+
+    def _take(self, items: Iterator[Item], count: int) -> tuple[list[tuple[TaskOptions, PackedCall]], Exception | None]:
+        """Read and pack some calls; an error ends the reading, and is kept until its place has come."""
+        packed: list[tuple[TaskOptions, PackedCall]] = []
+        try:
+            packed.extend(map(self._pack, itertools.islice(items, count)))
+        except Exception as error:  # noqa: BLE001 - raised by `_map_lazily`, after the futures of what came before
+            return packed, error
+        return packed, None
+
+    def _excuse(self, error: BaseException) -> Future:
+        return Future(self._owner, failed_wish(self._function.label, error))
+
+
+def options_of_each(workers: Any, make: Callable[[Any], TaskOptions]) -> TaskOptions | list[TaskOptions]:
+    """Return the options of calls that share what they may run on, or of each, if ``workers`` has a set for each."""
+    if isinstance(workers, list | tuple) and any(not isinstance(item, str) for item in workers):
+        return [make(item) for item in workers]
+    return make(workers)
