@@ -2,9 +2,10 @@
 
 The nanny tells this machine what happened and does what it says, in order. An event needs no source: there is one
 scheduler, and at most one process of a name. What shall live is derived after each event: the
-scheduler (on the head host) and ``worker-0`` to ``worker-<wanted - 1>``. What is missing is started, what is too much is
+scheduler (on the head host) and workers by their numbers, from ``worker-0`` on. What is missing is started, what is too much is
 ended. A death is judged by its cause: a kill that was decided here is ``asked`` or ``memory`` however it looks from
-outside, and only deaths nobody decided count towards back-off.
+outside, and only deaths nobody decided count towards back-off. Which workers are too many is said by the scheduler,
+by name, when they hold something; their numbers are free for later ones then.
 
 * A dead process is buried before its successor starts, and the successor has its name.
 * A process that dies early (before it was ready, or idle within one lease) more than ``restart_burst_max`` times in a
@@ -14,10 +15,12 @@ outside, and only deaths nobody decided count towards back-off.
 
 from __future__ import annotations
 
+from itertools import count, islice
+
 import msgspec
 
 from jupyter_dist.errors import InvariantError
-from jupyter_dist.messages import ReplaceWorkers, SetWorkers, StopHost
+from jupyter_dist.messages import EndWorkers, ReplaceWorkers, SetWorkers, StopHost
 from jupyter_dist.settings import Settings
 
 SCHEDULER = "scheduler"
@@ -53,7 +56,7 @@ class OverMemory(msgspec.Struct, frozen=True):
     words: str
 
 
-Event = Begin | Ready | Exited | OverMemory | SetWorkers | ReplaceWorkers | StopHost
+Event = Begin | Ready | Exited | OverMemory | SetWorkers | ReplaceWorkers | EndWorkers | StopHost
 
 
 class StartProcess(msgspec.Struct, frozen=True):
@@ -128,7 +131,7 @@ class Supervisor:
     def __init__(self, *, head: bool, workers: int, settings: Settings) -> None:
         self._settings = settings
         self._head = head
-        self._wanted = workers
+        self._numbers = set(range(workers))  # of the workers that shall live
         self._living: dict[str, _Child] = {}
         self._waiting: dict[str, float] = {}  # name -> when it is started again
         self._early: dict[str, int] = {}  # early deaths in a row
@@ -144,7 +147,7 @@ class Supervisor:
     @property
     def wanted(self) -> int:
         """How many workers shall live."""
-        return 0 if self.is_stopping else self._wanted
+        return 0 if self.is_stopping else len(self._numbers)
 
     @property
     def is_stopping(self) -> bool:
@@ -196,9 +199,11 @@ class Supervisor:
             case OverMemory(name, words):
                 return self._end(name, "memory", words)
             case SetWorkers():
-                self._on_set_workers(event.workers)
+                self._on_set_workers(event)
             case ReplaceWorkers():
                 return self._on_replace_workers(event)
+            case EndWorkers():
+                return self._on_end_workers(event)
             case _:
                 return self._on_stop(event.reason, now)
         return []
@@ -238,8 +243,22 @@ class Supervisor:
         self._waiting[name] = now + wait_s
         return [Say(f"{text}; next try in {wait_s:g} s")]
 
-    def _on_set_workers(self, workers: int) -> None:
-        self._wanted = max(0, min(workers, self._settings.workers_max))
+    def _on_set_workers(self, event: SetWorkers) -> None:
+        wanted = max(0, min(event.workers, self._settings.workers_max))
+        fresh = (number for number in count() if number not in self._numbers)
+        self._numbers.update(islice(fresh, max(0, wanted - len(self._numbers))))
+        first_to_go = sorted(self._numbers, key=lambda number: (worker_name(number) in event.keep, -number))
+        self._numbers.difference_update(first_to_go[: len(self._numbers) - wanted])
+        self._forget_unwanted()
+
+    def _on_end_workers(self, event: EndWorkers) -> list[Effect]:
+        ended = [number for number in sorted(self._numbers) if worker_name(number) in event.names]
+        self._numbers.difference_update(ended)
+        self._forget_unwanted()
+        return [effect for number in ended for effect in self._end(worker_name(number), "asked", event.reason)]
+
+    def _forget_unwanted(self) -> None:
+        """Start nobody again that is not wanted any more."""
         for name in [name for name in self._waiting if name not in self._names()]:
             del self._waiting[name]
             del self._early[name]
@@ -269,11 +288,12 @@ class Supervisor:
         return effects + self._plan_reports()
 
     def _names(self) -> list[str]:
-        workers = [worker_name(number) for number in range(self._wanted)]
+        workers = [worker_name(number) for number in sorted(self._numbers)]
         return [SCHEDULER, *workers] if self._head else workers
 
     def _surplus(self) -> list[str]:
-        workers = [name for name in self._living if name != SCHEDULER and _number(name) >= self.wanted]
+        wanted = set() if self.is_stopping else self._numbers
+        workers = [name for name in self._living if name != SCHEDULER and _number(name) not in wanted]
         return sorted(workers, key=_number, reverse=True)
 
     def _plan_life(self, now: float) -> list[Effect]:
@@ -317,8 +337,8 @@ class Supervisor:
         ready = sum(child.is_ready for child in self._living.values() if child.name != SCHEDULER)
         phases = ["scheduler up"]
         if ready:
-            phases.append(f"workers {ready}/{self._wanted}")
-        if ready >= self._wanted:
+            phases.append(f"workers {ready}/{len(self._numbers)}")
+        if ready >= len(self._numbers):
             phases.append("ready")
             self._is_up = True
         fresh = [phase for phase in phases if phase not in self._told]

@@ -74,6 +74,26 @@ class SetInlineMax(Message, tag=46):
     inline_bytes_max: int
 
 
+class HoldCopy(Message, tag=180):
+    """Fetch the result of this key from one of these holders and hold it as well. Answered under the copy's number.
+
+    It is given up, without an answer, when the key is freed.
+    """
+
+    copy: int
+    key: str
+    nbytes: int
+    holders: tuple[str, ...]
+
+
+class StoreCopy(Message, tag=181):
+    """Write the held result of this key to the host's object store, under this name. Answered as `HoldCopy`."""
+
+    copy: int
+    key: str
+    name: str
+
+
 class TaskFinished(Message, tag=60):
     """The attempt has a result: in ``value`` when small, else held by the worker."""
 
@@ -135,7 +155,47 @@ class WorkerSample(Message, tag=65):
     spilled_bytes: int = 0
 
 
-FromWorker = RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample
+class CopyMade(Message, tag=182):
+    """The copy is held, or stored."""
+
+    copy: int
+
+
+class CopyFailed(Message, tag=183):
+    """The copy could not be made; the reason is for a person."""
+
+    copy: int
+    reason: str
+
+
+class Leaving(Message, tag=184):
+    """The worker was asked to end from outside, and will in any case after a while: take from it what is needed."""
+
+    reason: str
+
+
+FromWorker = (
+    RegisterWorker
+    | TaskFinished
+    | TaskErred
+    | Withdrawn
+    | InputMissing
+    | TaskOutput
+    | WorkerSample
+    | CopyMade
+    | CopyFailed
+    | Leaving
+)
 ToWorker = (
-    Welcome | Refused | FunctionBody | AssignTask | Withdraw | StopAttempt | FreeKeys | DropFunctions | SetInlineMax
+    Welcome
+    | Refused
+    | FunctionBody
+    | AssignTask
+    | Withdraw
+    | StopAttempt
+    | FreeKeys
+    | DropFunctions
+    | SetInlineMax
+    | HoldCopy
+    | StoreCopy
 )

@@ -117,6 +117,49 @@ class RetryKeys(Message, tag=23):
     keys: tuple[str, ...]
 
 
+class ReplicateKeys(Message, tag=185):
+    """Have each of these results held by so many of these workers: all of them for 0, all there are for no names.
+
+    Answered when it is so, or cannot be. ``branching`` is how many copies are made from one holder at a time.
+    """
+
+    request: int
+    keys: tuple[str, ...]
+    count: int = 0
+    workers: tuple[str, ...] = ()
+    branching: int = 2
+
+
+class RebalanceKeys(Message, tag=186):
+    """Move these results (all when empty) between these workers (all when empty) until each holds about as much."""
+
+    request: int
+    keys: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+
+
+class RetireWorkers(Message, tag=187):
+    """Have workers leave in order: those named, else ``count`` of them, else those that are of no use just now.
+
+    Answered with their names when they are out. With ``end`` their processes are ended and not replaced; with
+    ``until_gone`` that is waited for.
+    """
+
+    request: int
+    names: tuple[str, ...] = ()
+    count: int = -1
+    end: bool = True
+    until_gone: bool = False
+
+
+class RestartWorkers(Message, tag=188):
+    """Replace these workers at once, whatever they do. Answered when fresh ones of their names are there."""
+
+    request: int
+    names: tuple[str, ...]
+    timeout_s: float = 0.0  # 0: as long as a cluster may take to come up
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -165,12 +208,14 @@ class KeyOutput(Message, tag=34):
 
 
 class Answer(Message, tag=35):
-    """The answer to a request: ``error`` is empty when it was done."""
+    """The answer to a request: ``error`` is empty when it was done; ``kind`` says what error: usage or timeout."""
 
     request: int
     error: str = ""
     snapshot: ClusterSnapshot | None = None
     tasks: tuple[TaskHome, ...] = ()
+    kind: str = ""
+    names: tuple[str, ...] = ()
 
 
 FromClient = (
@@ -186,6 +231,10 @@ FromClient = (
     | Describe
     | DescribeTasks
     | RetryKeys
+    | ReplicateKeys
+    | RebalanceKeys
+    | RetireWorkers
+    | RestartWorkers
     | CloseSession
     | Watch
     | Unwatch

@@ -27,13 +27,21 @@ class WorkerDied(Message, tag=101):
 
 
 class SetWorkers(Message, tag=110):
-    """Keep so many workers on this host; the nanny starts or ends some."""
+    """Keep so many workers on this host; the nanny starts or ends some, first those that are not among ``keep``."""
 
     workers: int
+    keep: tuple[str, ...] = ()
 
 
 class ReplaceWorkers(Message, tag=111):
     """End these workers (all when empty) at once and start fresh ones."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+class EndWorkers(Message, tag=189):
+    """End these workers at once, and keep so many fewer."""
 
     names: tuple[str, ...]
     reason: str
@@ -52,4 +60,4 @@ class FreeObjects(Message, tag=113):
 
 
 FromNanny = RegisterNanny | Pulse | WorkerDied
-ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | StopHost | FreeObjects
+ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | EndWorkers | StopHost | FreeObjects

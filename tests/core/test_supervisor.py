@@ -21,7 +21,7 @@ from jupyter_dist.core.supervisor import (
     worker_name,
 )
 from jupyter_dist.errors import InvariantError
-from jupyter_dist.messages import ReplaceWorkers, SetWorkers, StopHost
+from jupyter_dist.messages import EndWorkers, ReplaceWorkers, SetWorkers, StopHost
 from jupyter_dist.settings import Settings
 
 SETTINGS = Settings()
@@ -208,6 +208,33 @@ def test_set_workers_down_ends_the_highest_first_and_forgets_them():
     ]
 
 
+def test_set_workers_down_ends_those_last_that_are_to_be_kept():
+    machine = begin(workers=4)
+    effects = handle(machine, SetWorkers(1, keep=("worker-3", "worker-1")))
+    assert effects == [KillProcess(worker_name(number), force=True) for number in (3, 2, 0)]
+    assert machine.wanted == 1
+
+
+def test_end_workers_ends_these_for_good_and_their_numbers_are_used_again():
+    machine = begin(workers=3)
+    assert handle(machine, EndWorkers(("worker-1", "worker-9", "scheduler"), "retired")) == [
+        KillProcess("worker-1", force=True)
+    ]
+    assert handle(machine, Exited("worker-1", -9)) == [Bury("worker-1", -9, "asked", "retired")]
+    assert machine.wanted == 2
+    assert handle(machine, EndWorkers(("worker-1",), "again")) == []
+    assert handle(machine, SetWorkers(4)) == [StartProcess("worker-1"), StartProcess("worker-3")]
+
+
+def test_end_workers_forgets_one_in_back_off():
+    machine = begin()
+    for _ in range(SETTINGS.restart_burst_max + 1):
+        handle(machine, Exited("worker-1", 1))
+    assert machine.deadline() is not None
+    assert handle(machine, EndWorkers(("worker-1",), "retired")) == []
+    assert machine.deadline() is None
+
+
 def test_set_workers_up_again_before_the_old_one_is_dead_starts_it_then():
     machine = begin()
     handle(machine, SetWorkers(1))
@@ -288,7 +315,7 @@ def test_stop_with_nothing_alive_is_over_at_once():
     [
         lambda machine: machine._living.pop("worker-0"),
         lambda machine: machine._waiting.update({"worker-0": 1.0}),
-        lambda machine: setattr(machine, "_wanted", 1),
+        lambda machine: setattr(machine, "_numbers", {0}),
         lambda machine: (machine.handle(StopHost(""), 1.0), machine._waiting.update(a=1.0)),
     ],
 )
@@ -330,7 +357,7 @@ class World:
     def event(self):
         if self.doomed and self.random.random() < 0.5:
             return self.exit(self.random.choice(sorted(self.doomed)))
-        choice = self.random.randrange(10)
+        choice = self.random.randrange(11)
         if choice < 4 and self.living:
             return self.exit(self.random.choice(sorted(self.living)))
         if choice < 7 and self.living:
@@ -339,6 +366,8 @@ class World:
             return SetWorkers(self.random.randrange(5))
         if choice == 8:
             return ReplaceWorkers(self.random.choice([(), ("worker-0",), ("worker-1", "worker-3")]), "restart")
+        if choice == 9:
+            return EndWorkers((f"worker-{self.random.randrange(5)}",), "retired")
         return OverMemory(f"worker-{self.random.randrange(5)}", "3 GB")
 
     def exit(self, name):
@@ -371,7 +400,8 @@ def test_chance_whatever_happens_what_is_wanted_lives_in_the_end(seed):
         if world.doomed:
             world.perform(machine.handle(world.exit(min(world.doomed)), now))
         machine.check()
-    wanted = {worker_name(number) for number in range(machine.wanted)}
+    wanted = {worker_name(number) for number in machine._numbers}
+    assert len(wanted) == machine.wanted
     assert {name for name in world.living if name != SCHEDULER} == wanted
     assert world.epochs == sorted(set(world.epochs))
     world.perform(machine.handle(StopHost("enough"), now))
