@@ -63,11 +63,15 @@ class Settings:
     restart_burst_max: int = 5  # deaths of one worker at start-up before its nanny waits longer
     restart_wait_s_max: float = 10.0
     workers_max: int = 1024
+    leave_s_max: float = 20.0  # how long a worker that was sent SIGTERM works on before it ends
     log_bytes_max: int = MIB  # what is kept of one process's own output (the tail)
 
     # a worker's fetches of inputs from other workers
     fetches_max: int = 16  # at one time
     fetch_bytes_per_s_min: int = 10 * MIB  # a holder slower than this is given up
+
+    # copies of results
+    copies_max: int = 4  # made by one worker at a time
 
     # the Jupyter server
     threads_per_worker_max: int = 256

@@ -20,20 +20,21 @@ from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import HOLDER_SIDE, READER_SIDE
 from jupyter_dist.comm.pool import Pool
 from jupyter_dist.comm.serve import Server, serve
-from jupyter_dist.core.worker.effects import Live, StartFetch
-from jupyter_dist.core.worker.events import Arrived, FetchFailed
-from jupyter_dist.errors import ProtocolError
+from jupyter_dist.core.worker.effects import Copied, Held, StartFetch, StartStore
+from jupyter_dist.core.worker.events import Arrived, FetchFailed, StoreEnded
+from jupyter_dist.errors import ProtocolError, StorageError
 from jupyter_dist.messages import Fetch, Found, Message, NotFound
 from jupyter_dist.processes.config import ClusterIdentity
 from jupyter_dist.protocol.framing import Buffer
 from jupyter_dist.protocol.payload import pack_value
 from jupyter_dist.protocol.tracebacks import name_type, say_exception
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.store import ObjectStore
 
 REQUESTS_MAX = 100_000  # of one peer that wait for their turn
 THREADS_MAX = 2
 
-Fetching = Arrived | FetchFailed
+Fetching = Arrived | FetchFailed | StoreEnded
 
 
 class Exchange:
@@ -55,7 +56,7 @@ class Exchange:
         self,
         identity: ClusterIdentity,
         settings: Settings,
-        find_held: Callable[[str], Live | None],
+        find_held: Callable[[str], Held | None],
         deliver: Callable[[Sequence[Fetching]], None],
     ) -> None:
         self.address = ""
@@ -67,6 +68,7 @@ class Exchange:
         self._pool = Pool(self._connect)
         self._readers: dict[str, _Reader] = {}  # by address
         self._asking: dict[int, asyncio.Task[None]] = {}  # requests on their way to a holder
+        self._storing: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
 
     async def open(self, address: str) -> None:
@@ -84,7 +86,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Serve and fetch no more."""
-        for task in self._asking.values():
+        for task in [*self._asking.values(), *self._storing]:
             task.cancel()
         await self._pool.close("the worker ends")
         if self._server is not None:
@@ -134,15 +136,28 @@ class Exchange:
         if self._readers.get(address) is reader:
             del self._readers[address]
 
+    # -- the object store --------------------------------------------------------------------------------------------
+
+    def store(self, wanted: StartStore, objects: ObjectStore) -> None:
+        """Write a held result to the host's object store, in a thread."""
+        task = asyncio.ensure_future(self._store(wanted, objects))
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+
+    async def _store(self, wanted: StartStore, objects: ObjectStore) -> None:
+        loop = asyncio.get_running_loop()
+        reason = await loop.run_in_executor(self._threads, _write, wanted, objects)
+        self._deliver([StoreEnded(wanted.copy, wanted.name, reason)])
+
     # -- serving -----------------------------------------------------------------------------------------------------
 
     async def answer(self, channel: Channel, request: Fetch) -> None:
         """Send a held result, or why not, and wait until it has left."""
-        live = self._find_held(request.key)
-        if live is None:
+        held = self._find_held(request.key)
+        if held is None:
             channel.send(NotFound(request.request, request.key, "it is not held here"))
             return
-        packed = await asyncio.get_running_loop().run_in_executor(self._threads, _pack, live)
+        packed = await asyncio.get_running_loop().run_in_executor(self._threads, _pack, held)
         if isinstance(packed, str):
             channel.send(NotFound(request.request, request.key, packed))
             return
@@ -157,11 +172,26 @@ class Exchange:
         self._threads.submit(values.clear)
 
 
-def _pack(live: Live) -> list[Buffer] | str:
+def _pack(held: Held) -> Sequence[Buffer] | str:
+    """Return a result as it travels, or why it cannot; a copy is passed on as it came."""
+    if isinstance(held, Copied):
+        return held.buffers
     try:
-        return pack_value(live.value)
+        return pack_value(held.value)
     except BaseException as error:  # noqa: BLE001 - a user's `__reduce__` may raise anything
         return f"it cannot be packed any more: {name_type(type(error))}: {say_exception(error)}"
+
+
+def _write(wanted: StartStore, objects: ObjectStore) -> str:
+    """Write a result; return why it could not be, empty when it was."""
+    packed = _pack(wanted.held)
+    if isinstance(packed, str):
+        return packed
+    try:
+        objects.write(packed, wanted.name)
+    except StorageError as error:
+        return str(error)
+    return ""
 
 
 class _Holder:

@@ -5,6 +5,9 @@ scheduler, the exchange, the timers, the heartbeat. It alone touches the machine
 the loop's thread, because a task, or a thread a task left behind, must not be able to keep it.
 
 A connection to the scheduler that is lost is made anew for three leases, as a new incarnation; then the process ends.
+
+A SIGTERM is passed on to the scheduler, which takes away what is needed, waits for what runs, and has the process
+replaced; after ``leave_s_max``, or at a second one, it ends as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from jupyter_dist.core.worker.effects import Effects, TakeBack
 from jupyter_dist.core.worker.events import TakenBack, WorkerEvent
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.errors import ProtocolError
-from jupyter_dist.messages import Message, RegisterWorker
+from jupyter_dist.messages import Leaving, Message, RegisterWorker
 from jupyter_dist.processes.config import WorkerConfig
 from jupyter_dist.processes.exchange import Exchange, Fetching
 from jupyter_dist.processes.lifeline import die_with_parent
@@ -41,6 +44,7 @@ from jupyter_dist.processes.signals import open_wakeup, watch_signals
 from jupyter_dist.processes.slots import Slots
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.storage.page import PageWriter
+from jupyter_dist.storage.store import ObjectStore
 
 LOG = logging.getLogger("jupyter_dist.worker")
 
@@ -69,12 +73,14 @@ class Worker:
         self._config = config
         self._loop = loop
         self._machine = WorkerMachine(config.settings, config.slots)
+        self._objects = ObjectStore(config.objects)
         self.slots = Slots(config.slots, page, self.wake, config.settings, StoredInputs(config.objects))
         self._exchange = Exchange(config.identity, config.settings, self._machine.find_held, self._on_fetching)
         self._sampler = Sampler()
         self._links = count(LOCAL + 1)
         self._channel: Channel | None = None
         self._is_welcome = False
+        self._leaves_for = ""  # why it was asked to end; empty: it was not
         self._is_listening = False  # the timer that forwards output is set
         self._next_strike: asyncio.TimerHandle | None = None
         self._timer: asyncio.Handle | None = None
@@ -90,6 +96,15 @@ class Worker:
         if not self._stopped.done():
             LOG.warning("%s ends: %s", self._config.name, reason)
             self._stopped.set_result(code)
+
+    def leave(self, reason: str) -> None:
+        """End in order if there is a scheduler to take away what is needed here, and in any case after a while."""
+        if self._leaves_for or self._channel is None or not self._is_welcome:
+            self.stop(0, reason)
+            return
+        self._leaves_for = reason
+        self._channel.send(Leaving(reason))
+        self._loop.call_later(self._config.settings.leave_s_max, self.stop, 0, reason)
 
     async def run(self) -> int:
         """Work until it is time to end; return the exit code."""
@@ -213,6 +228,10 @@ class Worker:
             self._exchange.abandon(request)
         for wanted in effects.fetches:
             self._exchange.fetch(wanted)
+        for order in effects.stores:
+            self._exchange.store(order, self._objects)
+        if effects.unstored:
+            self._objects.remove(effects.unstored)
         if effects.says and self._channel is not None:
             self._channel.send_all(effects.says)
         if effects.discarded:
@@ -224,6 +243,8 @@ class Worker:
     def _perform_orders(self, effects: Effects) -> None:
         if effects.welcomed:
             self._is_welcome = True
+            if self._leaves_for and self._channel is not None:
+                self._channel.send(Leaving(self._leaves_for))
             LOG.debug("%s is connected to the scheduler as %s", self._config.name, effects.welcomed)
         if effects.refused:
             self.stop(EXIT_REFUSED, f"the scheduler will not have it: {effects.refused}")
@@ -286,7 +307,7 @@ def main(config: WorkerConfig) -> None:
     _prepare_process(config)
     loop = new_event_loop()
     worker = Worker(config, loop, PageWriter(config.page, config.slots))
-    loop.call_soon(watch_signals, loop, open_wakeup(), lambda: worker.stop(0, "it was asked to end (SIGTERM)"))
+    loop.call_soon(watch_signals, loop, open_wakeup(), lambda: worker.leave("it was asked to end (SIGTERM)"))
     install_streams()
     follow_threads()
     threading.Thread(target=_run_loop, args=(loop, worker), name="loop", daemon=True).start()

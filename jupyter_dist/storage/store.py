@@ -27,8 +27,10 @@ class ObjectStore:
     def __init__(self, folders: Sequence[str], system: System = REAL) -> None:
         self.folders = tuple(ObjectFolder(path, system) for path in folders)
 
-    def write(self, buffers: Sequence[Buffer]) -> tuple[str, int]:
+    def write(self, buffers: Sequence[Buffer], name: str = "") -> tuple[str, int]:
         """Keep the buffers of a packed value; return the name it has from now on, and the bytes it takes.
+
+        The name is a fresh one unless it is given: then it must be one that no object ever had.
 
         Raises
         ------
@@ -43,7 +45,7 @@ class ObjectStore:
             try:
                 if folder.free_bytes() < size:
                     raise StorageFullError(folder.lacks_room(size))
-                name = new_token()
+                name = name or new_token()
                 return name, folder.write(name, buffers)
             except StorageError as error:
                 refusals.append(error)

@@ -31,6 +31,13 @@ class Fetched(Opaque, frozen=True, eq=False):
     buffers: Sequence[bytes | bytearray | memoryview]
 
 
+class Copied(Fetched, frozen=True, eq=False):
+    """A result another worker made that this one holds as well: as it travelled, until a task wants its value."""
+
+    nbytes: int
+    attempt: int = 0  # none here made it
+
+
 class Stored(Opaque, frozen=True, eq=False):
     """An input that is in the host's object store, under this name. Whoever needs it maps it."""
 
@@ -45,6 +52,7 @@ class Live(Opaque, frozen=True, eq=False):
     attempt: int = 0  # which made it; 0: an input
 
 
+Held = Live | Copied
 InputValue = Inline | Fetched | Stored | Live
 NO_INPUTS: Mapping[str, InputValue] = {}
 
@@ -63,6 +71,14 @@ class StartFetch(msgspec.Struct, frozen=True):
     request: int
     key: str
     holder: str
+
+
+class StartStore(Opaque, frozen=True, eq=False):
+    """Write a held result to the host's object store under a name, and answer with `StoreEnded`."""
+
+    copy: int
+    name: str
+    held: Held
 
 
 class TakeBack(msgspec.Struct, frozen=True):
@@ -89,7 +105,9 @@ class Effects:
         "ready",
         "refused",
         "says",
+        "stores",
         "taken_back",
+        "unstored",
         "welcomed",
     )
 
@@ -103,5 +121,7 @@ class Effects:
         self.interrupts: list[int] = []  # attempts whose slot shall be interrupted, if it still runs them
         self.abandoned: list[int] = []  # requests whose answer nobody waits for
         self.fetches: list[StartFetch] = []
+        self.stores: list[StartStore] = []
+        self.unstored: list[str] = []  # objects that were written for nobody: to be removed
         self.says: list[Message] = []  # to the scheduler, in order
         self.discarded: list[object] = []  # values nobody needs: to be let go where their `__del__` can do no harm

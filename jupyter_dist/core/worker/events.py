@@ -56,10 +56,18 @@ class FetchFailed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class StoreEnded(msgspec.Struct, frozen=True):
+    """A result was written to the object store; with a ``reason`` it could not be."""
+
+    copy: int
+    name: str
+    reason: str = ""
+
+
 class Printed(msgspec.Struct, frozen=True):
     """What running attempts printed since the last such event."""
 
     output: tuple[TaskOutput, ...]
 
 
-WorkerEvent = ToWorker | Began | Ended | Printed | TakenBack | Arrived | FetchFailed | Disconnected
+WorkerEvent = ToWorker | Began | Ended | Printed | TakenBack | Arrived | FetchFailed | StoreEnded | Disconnected

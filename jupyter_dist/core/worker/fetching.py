@@ -1,17 +1,20 @@
-"""Inputs that are elsewhere: whom to ask for them, how many at once, and when to give up.
+"""Results that are elsewhere: whom to ask for them, how many at once, and when to give up.
 
-All attempts that need a key share one fetch of it. At most ``fetches_max`` are under way; each has a deadline by its
+All attempts that need a key share one fetch of it, with a copy of it that is to be held. At most ``fetches_max`` are under way; each has a deadline by its
 size, so a holder that is silent is given up like one that says no. Holders are tried one after another; when the last
 one fails, every attempt that waits is given back and the scheduler hears which key and which holder it was.
+
+A copy that is held is served like a result made here. Whatever frees its key gives up what is not here yet; a copy in
+the host's object store is written beside the rest, and removed again when the scheduler that wanted it is gone.
 """
 
 from __future__ import annotations
 
 from jupyter_dist.core.worker.attempt import Attempt
-from jupyter_dist.core.worker.effects import Fetched, Inline, StartFetch, Stored
-from jupyter_dist.core.worker.events import Arrived, FetchFailed
+from jupyter_dist.core.worker.effects import Copied, Fetched, Inline, StartFetch, StartStore, Stored
+from jupyter_dist.core.worker.events import Arrived, FetchFailed, StoreEnded
 from jupyter_dist.core.worker.state import KeyFetch, State
-from jupyter_dist.messages import InputMissing, TaskInput
+from jupyter_dist.messages import CopyFailed, CopyMade, FreeKeys, HoldCopy, InputMissing, StoreCopy, TaskInput
 
 
 def gather_inputs(state: State, attempt: Attempt) -> None:
@@ -27,8 +30,7 @@ def gather_inputs(state: State, attempt: Attempt) -> None:
 
 def _join_fetch(state: State, attempt: Attempt, wanted: TaskInput) -> None:
     fetch = state.find_fetch(wanted.key)
-    fetch.nbytes = max(fetch.nbytes, wanted.nbytes)
-    fetch.untried.extend(holder for holder in wanted.holders if holder not in fetch.tried + fetch.untried)
+    state.add_holders(fetch, wanted.nbytes, wanted.holders)
     state.await_fetch(fetch, attempt)
 
 
@@ -51,6 +53,9 @@ def start_fetches(state: State, now: float) -> None:
 
 def _give_up(state: State, fetch: KeyFetch) -> None:
     holder = fetch.tried[-1] if fetch.tried else ""
+    if fetch.copy:
+        reason = fetch.reason or "nobody is said to hold it"
+        state.effects.says.append(CopyFailed(state.leave_copy(fetch), reason))
     for number in list(fetch.waiting):
         state.end_attempt(state.attempts[number], "given-back")
         state.effects.says.append(InputMissing(number, fetch.key, holder))
@@ -62,6 +67,8 @@ def on_arrived(state: State, event: Arrived) -> list[Attempt]:
     if fetch is None or fetch.request != event.request:
         return []
     attempts = state.keep(fetch, Fetched(event.buffers))
+    if fetch.copy:
+        _hold(state, fetch.copy, fetch.key, Copied(event.buffers, fetch.nbytes))
     return [attempt for attempt in attempts if not attempt.missing]
 
 
@@ -69,6 +76,7 @@ def on_fetch_failed(state: State, event: FetchFailed) -> None:
     """Let the fetch try its next holder."""
     fetch = state.flying.get(event.key)
     if fetch is not None and fetch.request == event.request:
+        fetch.reason = event.reason
         state.queue_again(fetch)
 
 
@@ -76,4 +84,62 @@ def expire_fetches(state: State, now: float) -> None:
     """Give up holders that are silent for too long."""
     for fetch in [fetch for fetch in state.flying.values() if fetch.deadline <= now]:
         state.effects.abandoned.append(fetch.request)
+        fetch.reason = f"{fetch.holder} did not answer in time"
         state.queue_again(fetch)
+
+
+# -- copies --------------------------------------------------------------------------------------------------------------
+
+
+def on_hold_copy(state: State, message: HoldCopy) -> None:
+    """Begin to fetch what shall be held, unless it is here for another reason."""
+    key = message.key
+    if key in state.held:
+        state.effects.says.append(CopyMade(message.copy))
+    elif key in state.kept:
+        _hold(state, message.copy, key, Copied(state.kept[key].value.buffers, message.nbytes))
+    else:
+        fetch = state.find_fetch(key)
+        fetch.copy = message.copy
+        state.add_holders(fetch, message.nbytes, message.holders)
+
+
+def _hold(state: State, copy: int, key: str, value: Copied) -> None:
+    state.hold(key, value)
+    state.effects.says.append(CopyMade(copy))
+
+
+def on_free(state: State, message: FreeKeys) -> None:
+    """Drop what is held of these keys, and give up what was to be."""
+    for key in message.keys:
+        state.free(key)
+        fetch = state.flying.get(key) or state.queued.get(key)
+        if fetch is not None and fetch.copy:
+            state.leave_copy(fetch)
+
+
+def on_store_copy(state: State, message: StoreCopy) -> None:
+    """Begin to write what is held to the object store."""
+    held = state.held.get(message.key)
+    if held is None:
+        state.effects.says.append(CopyFailed(message.copy, "it is not held here"))
+        return
+    state.storing.add(message.copy)
+    state.effects.stores.append(StartStore(message.copy, message.name, held))
+
+
+def on_store_ended(state: State, event: StoreEnded) -> None:
+    """Tell the scheduler; what was written for one that is gone is removed."""
+    if event.copy not in state.storing:
+        if not event.reason:
+            state.effects.unstored.append(event.name)
+        return
+    state.storing.discard(event.copy)
+    state.effects.says.append(CopyFailed(event.copy, event.reason) if event.reason else CopyMade(event.copy))
+
+
+def abandon_copies(state: State) -> None:
+    """Give up every copy that is not here yet: the scheduler that asked for them is gone."""
+    for fetch in [*state.flying.values(), *state.queued.values()]:
+        state.leave_copy(fetch)
+    state.storing.clear()

@@ -12,7 +12,7 @@ from jupyter_dist.errors import InvariantError
 def check(state: State, link: int) -> None:
     """Raise `InvariantError` with everything that is wrong."""
     wrong = [*_check_attempts(state), *_check_fetches(state), *_check_values(state)]
-    if not link and (state.attempts or state.held or state.effects.says):
+    if not link and (state.attempts or state.held or state.storing or state.effects.says):
         wrong.append("without a scheduler there is nobody to work, hold or speak for")
     if wrong:
         raise InvariantError("worker: " + "; ".join(wrong))
@@ -43,6 +43,8 @@ def _check_fetches(state: State) -> Iterator[str]:
         if not fetch.holder or not fetch.request or fetch.deadline <= 0:
             yield f"the fetch of {fetch.key!r} has no source or no timer"
     for key, fetch in [*state.flying.items(), *state.queued.items()]:
+        if fetch.copy and key in state.held:
+            yield f"{key!r} is held, and fetched to be held"
         if key in state.kept or (key in state.flying and key in state.queued):
             yield f"{key!r} is fetched twice"
         yield from _check_waiting(state, fetch)
@@ -50,7 +52,7 @@ def _check_fetches(state: State) -> Iterator[str]:
 
 def _check_waiting(state: State, fetch: KeyFetch) -> Iterator[str]:
     missing = {number for number, attempt in state.attempts.items() if fetch.key in attempt.missing}
-    if set(fetch.waiting) != missing or not missing:
+    if set(fetch.waiting) != missing or not (missing or fetch.copy):
         yield f"{sorted(fetch.waiting)} wait for {fetch.key!r}, which {sorted(missing)} lack"
 
 

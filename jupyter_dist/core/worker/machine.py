@@ -10,9 +10,29 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from jupyter_dist.core.machine import Disconnected
-from jupyter_dist.core.worker.effects import Effects, Live
-from jupyter_dist.core.worker.events import Arrived, Began, Ended, FetchFailed, Printed, TakenBack, WorkerEvent
-from jupyter_dist.core.worker.fetching import expire_fetches, gather_inputs, on_arrived, on_fetch_failed, start_fetches
+from jupyter_dist.core.worker.effects import Effects, Held
+from jupyter_dist.core.worker.events import (
+    Arrived,
+    Began,
+    Ended,
+    FetchFailed,
+    Printed,
+    StoreEnded,
+    TakenBack,
+    WorkerEvent,
+)
+from jupyter_dist.core.worker.fetching import (
+    abandon_copies,
+    expire_fetches,
+    gather_inputs,
+    on_arrived,
+    on_fetch_failed,
+    on_free,
+    on_hold_copy,
+    on_store_copy,
+    on_store_ended,
+    start_fetches,
+)
 from jupyter_dist.core.worker.invariants import check
 from jupyter_dist.core.worker.running import (
     abandon_all,
@@ -33,9 +53,11 @@ from jupyter_dist.messages import (
     ErrorInfo,
     FreeKeys,
     FunctionBody,
+    HoldCopy,
     Refused,
     SetInlineMax,
     StopAttempt,
+    StoreCopy,
     TaskErred,
     Welcome,
     Withdraw,
@@ -60,11 +82,14 @@ class WorkerMachine:
             Withdraw: lambda message, _now: on_withdraw(self._state, message),
             TakenBack: lambda event, _now: on_taken_back(self._state, event),
             StopAttempt: lambda message, _now: on_stop(self._state, message),
-            FreeKeys: self._on_free,
+            FreeKeys: lambda message, _now: on_free(self._state, message),
             DropFunctions: self._on_drop_functions,
             SetInlineMax: self._on_inline_max,
             Arrived: self._on_arrived,
             FetchFailed: lambda event, _now: on_fetch_failed(self._state, event),
+            HoldCopy: lambda message, _now: on_hold_copy(self._state, message),
+            StoreCopy: lambda message, _now: on_store_copy(self._state, message),
+            StoreEnded: lambda event, _now: on_store_ended(self._state, event),
             Refused: self._on_refused,
         }
 
@@ -96,7 +121,7 @@ class WorkerMachine:
         """Raise `jupyter_dist.errors.InvariantError` when the tables contradict each other."""
         check(self._state, self._link)
 
-    def find_held(self, key: str) -> Live | None:
+    def find_held(self, key: str) -> Held | None:
         """Return the result held for a key."""
         return self._state.held.get(key)
 
@@ -128,6 +153,7 @@ class WorkerMachine:
         if source == self._link:
             self._link = 0
             abandon_all(self._state)
+            abandon_copies(self._state)
 
     # -- work and what belongs to it ---------------------------------------------------------------------------------
 
@@ -156,10 +182,6 @@ class WorkerMachine:
         for function in message.ids:
             if self._state.functions.pop(function, None) is not None:
                 self._state.effects.forgotten.append(function)
-
-    def _on_free(self, message: FreeKeys, _now: float) -> None:
-        for key in message.keys:
-            self._state.free(key)
 
     def _on_inline_max(self, message: SetInlineMax, _now: float) -> None:
         self._state.effects.inline_bytes_max = message.inline_bytes_max

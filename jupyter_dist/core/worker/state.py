@@ -10,23 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jupyter_dist.core.worker.attempt import Attempt, Step
-from jupyter_dist.core.worker.effects import Effects, Fetched, Live
+from jupyter_dist.core.worker.effects import Effects, Fetched, Held
 from jupyter_dist.messages import AssignedTask, FunctionBody
 from jupyter_dist.settings import Settings
 
 
 class KeyFetch:
-    """One input that is being fetched, for every attempt that waits for it.
+    """One result that is being fetched, for every attempt that waits for it, or to be held.
 
     ``holder`` is who is asked now; empty while the fetch waits for its turn.
     """
 
-    __slots__ = ("deadline", "holder", "key", "nbytes", "request", "tried", "untried", "waiting")
+    __slots__ = ("copy", "deadline", "holder", "key", "nbytes", "reason", "request", "tried", "untried", "waiting")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.nbytes = 0
         self.waiting: dict[int, None] = {}  # attempts, oldest first
+        self.copy = 0  # the number of the copy it becomes; 0: it is not to be held
+        self.reason = ""  # why the holder that was asked last failed
         self.untried: list[str] = []
         self.tried: list[str] = []
         self.holder = ""
@@ -54,11 +56,12 @@ class State:
         self.attempts: dict[int, Attempt] = {}
         self.timed: dict[int, Attempt] = {}  # running attempts with a deadline
         self.functions: dict[str, FunctionBody] = {}
-        self.held: dict[str, Live] = {}
+        self.held: dict[str, Held] = {}
         self.held_bytes = 0
         self.kept: dict[str, Kept] = {}
         self.queued: dict[str, KeyFetch] = {}  # fetches that wait for their turn, oldest first
         self.flying: dict[str, KeyFetch] = {}  # fetches under way
+        self.storing: set[int] = set()  # copies that are being written to the object store
         self._last_request = 0
 
     def take_effects(self) -> Effects:
@@ -102,8 +105,7 @@ class State:
         for key in attempt.missing:
             fetch = self.flying.get(key) or self.queued[key]
             fetch.waiting.pop(number, None)
-            if not fetch.waiting:
-                self.drop_fetch(fetch)
+            self.drop_if_idle(fetch)
         for key, value in attempt.inputs.items():
             kept = self.kept.get(key)
             if kept is not None and kept.value is value:
@@ -115,7 +117,7 @@ class State:
 
     # -- values ------------------------------------------------------------------------------------------------------
 
-    def hold(self, key: str, value: Live) -> None:
+    def hold(self, key: str, value: Held) -> None:
         """Keep a result until it is freed."""
         self.free(key)
         self.held[key] = value
@@ -164,8 +166,21 @@ class State:
         fetch.request = 0
         self.queued[fetch.key] = fetch
 
-    def drop_fetch(self, fetch: KeyFetch) -> None:
-        """Forget a fetch, under way or not."""
+    def add_holders(self, fetch: KeyFetch, nbytes: int, holders: Iterable[str]) -> None:
+        """Note how large what is fetched is said to be, and who may be asked for it."""
+        fetch.nbytes = max(fetch.nbytes, nbytes)
+        fetch.untried.extend(holder for holder in holders if holder not in fetch.tried + fetch.untried)
+
+    def leave_copy(self, fetch: KeyFetch) -> int:
+        """Note that a fetch is not to be held any more; return the number of the copy."""
+        number, fetch.copy = fetch.copy, 0
+        self.drop_if_idle(fetch)
+        return number
+
+    def drop_if_idle(self, fetch: KeyFetch) -> None:
+        """Forget a fetch, under way or not, that nobody waits for."""
+        if fetch.waiting or fetch.copy:
+            return
         self.queued.pop(fetch.key, None)
         if self.flying.pop(fetch.key, None) is not None:
             self.effects.abandoned.append(fetch.request)
@@ -174,7 +189,8 @@ class State:
         """Give a fetched input to every attempt that waits for it, and return those."""
         del self.flying[fetch.key]
         attempts = [self.attempts[number] for number in fetch.waiting]
-        self.kept[fetch.key] = Kept(value, fetch.waiting)
+        if attempts:
+            self.kept[fetch.key] = Kept(value, fetch.waiting)
         for attempt in attempts:
             attempt.missing.discard(fetch.key)
             attempt.inputs[fetch.key] = value

@@ -1,7 +1,20 @@
 import pytest
 
-from jupyter_dist.core.worker.events import Arrived, Ended
-from jupyter_dist.messages import STORE, DropFunctions, InputMissing, StopAttempt, TaskFinished, TaskInput, Withdraw
+from jupyter_dist.core.worker.events import Arrived, Ended, StoreEnded
+from jupyter_dist.messages import (
+    STORE,
+    CopyFailed,
+    CopyMade,
+    DropFunctions,
+    FreeKeys,
+    HoldCopy,
+    InputMissing,
+    StopAttempt,
+    StoreCopy,
+    TaskFinished,
+    TaskInput,
+    Withdraw,
+)
 from tests.core.worker.worker_model import Bench, remote
 
 
@@ -117,3 +130,97 @@ def test_stored_input_that_a_slot_cannot_map_gives_the_attempt_back(is_stopped):
     bench.happen(Ended(missing))
     assert bench.said[-1] == missing
     assert bench.machine._state.attempts == {}
+
+
+# -- copies
+
+
+def hold(bench, copy, key, *holders, nbytes=1000):
+    bench.hear(HoldCopy(copy, key, nbytes, holders))
+
+
+def test_copy_is_fetched_and_held_as_it_came():
+    bench = Bench()
+    hold(bench, 7, "x", "a")
+    bench.arrive(1)
+    assert bench.take_said() == [CopyMade(7)]
+    assert bench.machine.find_held("x").buffers == [b"stream"]
+    assert bench.machine.count_held() == (1, 1000)
+    bench.assign(1, remote("x", "a"))
+    assert bench.hand == [1]
+    bench.hear(FreeKeys(("x",)))
+    assert bench.machine.count_held() == (0, 0)
+
+
+def test_copy_of_what_is_here_is_made_at_once():
+    bench = Bench()
+    bench.assign(1, remote("x", "a"))
+    bench.arrive(1)
+    hold(bench, 7, "x", "a")  # fetched for an attempt
+    hold(bench, 8, "x", "a")  # held
+    assert bench.take_said() == [CopyMade(7), CopyMade(8)]
+    bench.begin()
+    bench.finish(1)
+    assert bench.machine.count_held() == (1, 1000)
+
+
+def test_copy_and_attempts_share_a_fetch_and_each_lets_it_go_alone():
+    bench = Bench()
+    bench.assign(1, remote("x", "a"))
+    hold(bench, 7, "x", "a", "b")
+    assert asked(bench) == [("x", "a")]
+    bench.hear(Withdraw((1,)))
+    assert bench.abandoned == []
+    bench.assign(2, remote("x", "a"))
+    bench.hear(FreeKeys(("x",)))  # the copy is not wanted any more
+    bench.arrive(1)
+    assert bench.hand == [2]
+    assert bench.machine.count_held() == (0, 0)
+
+
+def test_copy_not_wanted_any_more_abandons_its_fetch():
+    bench = Bench()
+    hold(bench, 7, "x", "a")
+    bench.hear(FreeKeys(("x", "unknown")))
+    assert bench.abandoned == [1]
+    assert bench.take_said() == []
+
+
+def test_copy_that_no_holder_gives_fails_with_the_last_reason_and_attempts_come_back():
+    bench = Bench()
+    hold(bench, 7, "x", "a", "b")
+    bench.assign(1, remote("x", "a"))
+    bench.miss(1, "not there")
+    bench.tick(60.0)
+    assert bench.take_said() == [CopyFailed(7, "b did not answer in time"), InputMissing(1, "x", "b")]
+    hold(bench, 8, "x")
+    assert bench.take_said() == [CopyFailed(8, "nobody is said to hold it")]
+
+
+def test_store_writes_what_is_held_and_tells():
+    bench = Bench()
+    bench.assign(1, key="x")
+    bench.begin()
+    bench.finish(1, None, "value", 300, key="x")
+    bench.take_said()
+    bench.hear(StoreCopy(7, "x", "aa"), StoreCopy(8, "y", "bb"))
+    (order,) = bench.stores
+    assert (order.copy, order.name, order.held.value) == (7, "aa", "value")
+    bench.happen(StoreEnded(7, "aa"))
+    bench.hear(StoreCopy(9, "x", "cc"))
+    bench.happen(StoreEnded(9, "cc", "no room"))
+    assert bench.take_said() == [CopyFailed(8, "it is not held here"), CopyMade(7), CopyFailed(9, "no room")]
+    assert bench.unstored == []
+
+
+def test_disconnected_gives_copies_up_and_removes_what_is_written_for_nobody():
+    bench = Bench()
+    bench.assign(1, key="x")
+    bench.begin()
+    bench.finish(1, None, "value", 300, key="x")
+    bench.hear(StoreCopy(7, "x", "aa"), StoreCopy(8, "x", "bb"))
+    hold(bench, 9, "y", "a")
+    bench.disconnect()
+    assert bench.abandoned == [1]
+    bench.happen(StoreEnded(7, "aa"), StoreEnded(8, "bb", "no room"))
+    assert bench.unstored == ["aa"]

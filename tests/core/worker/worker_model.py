@@ -35,6 +35,8 @@ class Bench:
         self.abandoned = []
         self.discarded = []
         self.forgotten = []
+        self.stores = []
+        self.unstored = []
         self.refused = ""
         self.hear(WELCOME, FUNCTION)
 
@@ -57,6 +59,8 @@ class Bench:
         self.abandoned.extend(effects.abandoned)
         self.forgotten.extend(effects.forgotten)
         self.discarded.extend(effects.discarded)
+        self.stores.extend(effects.stores)
+        self.unstored.extend(effects.unstored)
         for request in effects.abandoned:
             self.fetches.pop(request, None)
         self.fetches.update({fetch.request: fetch for fetch in effects.fetches})
