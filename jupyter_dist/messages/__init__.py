@@ -87,6 +87,7 @@ from jupyter_dist.messages.supervision import (
     EndWorkers,
     FreeObjects,
     FromNanny,
+    KeepsWorkers,
     ProcessPulse,
     Pulse,
     ReplaceWorkers,

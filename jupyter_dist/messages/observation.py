@@ -11,7 +11,7 @@ class TaskEvent(Record):
 
     Of an attempt, with its slot and times: finished, failed (it raised) or retried. Of a task: erred (itself or an
     input), lost, retried (its worker died), cancelled. Of a worker or the cluster, with its reason in ``detail`` and
-    no key: worker-joined, worker-lost, restarted, scaled. Times are seconds since the epoch.
+    no key: worker-joined, worker-lost, worker-retiring, worker-left, worker-stays, restarted, scaled. Times are seconds since the epoch.
     """
 
     number: int

@@ -139,7 +139,7 @@ class RebalanceKeys(Message, tag=186):
 
 
 class RetireWorkers(Message, tag=187):
-    """Have workers leave in order: those named, else ``count`` of them, else those that are of no use just now.
+    """Have workers leave in order: those named, else ``count`` of them.
 
     Answered with their names when they are out. With ``end`` their processes are ended and not replaced; with
     ``until_gone`` that is waited for.
@@ -147,7 +147,7 @@ class RetireWorkers(Message, tag=187):
 
     request: int
     names: tuple[str, ...] = ()
-    count: int = -1
+    count: int = 0
     end: bool = True
     until_gone: bool = False
 

@@ -26,6 +26,12 @@ class WorkerDied(Message, tag=101):
     certificate: DeathCertificate
 
 
+class KeepsWorkers(Message, tag=188):
+    """The nanny's answer to `SetWorkers` and `EndWorkers`: how many workers it keeps now."""
+
+    workers: int
+
+
 class SetWorkers(Message, tag=110):
     """Keep so many workers on this host; the nanny starts or ends some, first those that are not among ``keep``."""
 
@@ -59,5 +65,5 @@ class FreeObjects(Message, tag=113):
     names: tuple[str, ...]
 
 
-FromNanny = RegisterNanny | Pulse | WorkerDied
+FromNanny = RegisterNanny | Pulse | WorkerDied | KeepsWorkers
 ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | EndWorkers | StopHost | FreeObjects

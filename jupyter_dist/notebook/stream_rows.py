@@ -146,7 +146,7 @@ class StreamModel:
         return tuple(f"{worker} · {slot}" if worker in several else worker for worker, slot in self.lanes)
 
     def _take_event(self, event: TaskEvent) -> None:
-        if event.kind == "worker-lost":
+        if event.kind in ("worker-lost", "worker-left"):
             self._lines.append((event.at_s, f"{event.worker}: {event.detail}".rstrip(": ")))
         elif event.kind in STATES and event.started_s:
             self._bars.append(

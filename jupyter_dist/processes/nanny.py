@@ -41,6 +41,7 @@ from jupyter_dist.core.supervisor import (
 from jupyter_dist.messages import (
     EndWorkers,
     FreeObjects,
+    KeepsWorkers,
     Message,
     ProcessPulse,
     Pulse,
@@ -162,6 +163,8 @@ class Nanny:
     def _on_message(self, message: Message) -> None:
         if isinstance(message, SetWorkers | ReplaceWorkers | EndWorkers | StopHost):
             self._handle(message)
+            if isinstance(message, SetWorkers | EndWorkers):
+                self._line.send(KeepsWorkers(self._machine.wanted))
         elif isinstance(message, FreeObjects):
             self._remains.remove_objects(self._store, message.names)
 

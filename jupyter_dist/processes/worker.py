@@ -80,6 +80,7 @@ class Worker:
         self._links = count(LOCAL + 1)
         self._channel: Channel | None = None
         self._is_welcome = False
+        self.was_asked_to_end = False
         self._leaves_for = ""  # why it was asked to end; empty: it was not
         self._is_listening = False  # the timer that forwards output is set
         self._next_strike: asyncio.TimerHandle | None = None
@@ -99,7 +100,8 @@ class Worker:
 
     def leave(self, reason: str) -> None:
         """End in order if there is a scheduler to take away what is needed here, and in any case after a while."""
-        if self._leaves_for or self._channel is None or not self._is_welcome:
+        was_asked, self.was_asked_to_end = self.was_asked_to_end, True
+        if was_asked or self._channel is None or not self._is_welcome:
             self.stop(0, reason)
             return
         self._leaves_for = reason
@@ -341,4 +343,6 @@ def _run_loop(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
+        if worker.was_asked_to_end:
+            worker.slots.page.clear()  # what it runs is not to blame
         os._exit(code)

@@ -34,6 +34,11 @@ class PageWriter:
 
         self.end = end
 
+    def clear(self) -> None:
+        """Say that no slot is inside a user's code: whatever ends the process now, no task does."""
+        for slot in range(len(self._slots)):
+            self._slots[slot] = 0
+
     def close(self) -> None:
         """Unmap the file; it stays."""
         del self.begin, self.end

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import count, islice
 from typing import Any
 
 from jupyter_dist.messages import (
     DeathCertificate,
+    EndWorkers,
     FreeObjects,
+    KeepsWorkers,
     ProcessPulse,
     Pulse,
     RegisterNanny,
@@ -33,7 +36,7 @@ class NannyHost:
         self.parties = parties
         self.world = parties.world
         self.name = name
-        self.wanted = wanted
+        self.numbers = set(range(wanted))  # of the workers that shall live
         self.is_alive = True
         self.workers: dict[str, WorkerHost | None] = {}  # None: about to be started
         self._link: Link | None = None
@@ -46,7 +49,7 @@ class NannyHost:
     def _connect(self) -> None:
         if self.is_alive and self._link is None:
             self._link = self.parties.scheduler.accept(self)
-            self._link.up.send([RegisterNanny(self.name, self.name, next(self.world.pids), self.wanted)])
+            self._link.up.send([RegisterNanny(self.name, self.name, next(self.world.pids), len(self.numbers))])
 
     @property
     def is_connected(self) -> bool:
@@ -63,17 +66,27 @@ class NannyHost:
                 kept, self._kept = self._kept, []
                 if kept:
                     link.up.send(kept)
-            elif isinstance(message, SetWorkers):
-                self.wanted = message.workers
-                self._keep()
+            elif isinstance(message, SetWorkers | EndWorkers):
+                self._choose(message)
+                link.up.send([KeepsWorkers(len(self.numbers))])
             elif isinstance(message, FreeObjects):
                 self.parties.oracles.judge_freed(message.names)
                 self.world.store.free(message.names)
             elif isinstance(message, ReplaceWorkers):
-                for name in message.names or tuple(self.workers):
-                    worker = self.workers.get(name)
-                    if worker is not None:
-                        self.end(worker, "asked", message.reason)
+                self._replace(message)
+
+    def _replace(self, message: ReplaceWorkers) -> None:
+        for name in message.names or tuple(self.workers):
+            worker = self.workers.get(name)
+            if worker is not None:
+                self.end(worker, "asked", message.reason)
+
+    def _choose(self, message: SetWorkers | EndWorkers) -> None:
+        if isinstance(message, SetWorkers):
+            self._set_workers(message)
+        else:
+            self.numbers = {number for number in self.numbers if self._called(number) not in message.names}
+        self._keep()
 
     def disconnected(self, link: Link, _reason: str) -> None:
         self._link, self._is_welcome = None, False
@@ -95,7 +108,16 @@ class NannyHost:
     # -- processes ---------------------------------------------------------------------------------------------------
 
     def _names(self) -> list[str]:
-        return [f"{self.name}-w{number}" for number in range(self.wanted)]
+        return [self._called(number) for number in sorted(self.numbers)]
+
+    def _called(self, number: int) -> str:
+        return f"{self.name}-w{number}"
+
+    def _set_workers(self, message: SetWorkers) -> None:
+        fresh = (number for number in count() if number not in self.numbers)
+        self.numbers.update(islice(fresh, max(0, message.workers - len(self.numbers))))
+        first_to_go = sorted(self.numbers, key=lambda number: (self._called(number) in message.keep, -number))
+        self.numbers.difference_update(first_to_go[: len(self.numbers) - message.workers])
 
     def _keep(self) -> None:
         """Start what is missing and end what is too much."""
@@ -126,6 +148,8 @@ class NannyHost:
         attempts = worker.running()
         worker.die()
         self.parties.oracles.died(worker.name, worker.pid, cause, attempts)
+        if cause == "left":
+            cause, attempts = "exit", ()  # it cleared its page
         certificate = DeathCertificate(
             worker.name, self.name, worker.pid, cause, -9, 0, attempts, "stack", "last words", words, self.world.now
         )

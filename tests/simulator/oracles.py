@@ -35,6 +35,8 @@ from tests.simulator.world import World
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
+ASKED_FOR = ("it was restarted", "asked to end")  # why a worker may be replaced whatever it does
+
 Death = tuple[str, tuple[int, ...]]  # its cause, and the attempts that ran
 
 
@@ -116,6 +118,8 @@ class Oracles:
         assert state is not None
         for event in state.events:
             is_new = event.number > self._last_event
+            if is_new and event.kind == "lost" and self.world.is_quiet and event.key not in self.world.store.hurt_keys:
+                self.world.fail(f"the result of {event.key} was lost, and nothing went wrong")
             if is_new and event.kind == "finished":
                 offered = self._offered.pop((event.key, event.started_s, event.stopped_s), None)
                 if offered is None:
@@ -159,6 +163,8 @@ class Oracles:
     def _judge_replaced(self, message: ReplaceWorkers) -> None:
         """A worker that its nanny saw at work must be left alone."""
         if self.world.swarm.faults & {"break-nanny", "lose-host", "pause-scheduler", "stop-worker", "break-worker"}:
+            return
+        if message.reason in ASKED_FOR:
             return
         for name in message.names:
             if self.world.busy_until_s.get(name, 0.0) > self.world.now - BUSY_S:

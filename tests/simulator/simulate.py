@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.messages import ScaleCluster
 from tests.simulator.faults import Faults
+from tests.simulator.movers import Movers
 from tests.simulator.nanny_host import NannyHost
 from tests.simulator.oracles import Oracles
 from tests.simulator.parties import Parties
@@ -39,8 +40,8 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True) -> None:
-        self.world = World(seed, has_store=has_store)
+    def __init__(self, seed: int, *, has_store: bool = True, has_moves: bool = True) -> None:
+        self.world = World(seed, has_store=has_store, has_moves=has_moves)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -52,6 +53,7 @@ class Simulation:
             self.parties.keepers[name] = self.nannies[name]
         self.script = Script(self.parties)
         self.faults = Faults(self.parties, self.nannies, self.script)
+        self.movers = Movers(self.parties, self.nannies, self.script)
 
     def run(self, events_wild: int = EVENTS_WILD) -> None:
         """Live through all parts.
@@ -86,8 +88,14 @@ class Simulation:
         if not hosts_are_there or scheduler.is_paused or len(scheduler.machine.state.nannies) != len(self.nannies):
             self.world.clock.after(0.5, self._ask_for_workers)
             return
+        if self.movers.are_workers_leaving():
+            self.world.clock.after(0.5, self._ask_for_workers)
+            return
+        total = len(self.world.names)
+        if not all(nanny.numbers >= set(range(self.world.swarm.workers)) for nanny in self.nannies.values()):
+            total *= 2  # fresh ones take the lowest numbers: then there is one of each name
         for client in self.script.alive()[:1]:
-            client.say(ScaleCluster(self.script.next_request(), len(self.world.names)))
+            client.say(ScaleCluster(self.script.next_request(), total))
 
     def _until(self, what: Callable[[], str], words: str) -> None:
         world = self.world
@@ -113,21 +121,25 @@ class Simulation:
                     return f"{client.name}'s {wish.key} ({wish.status})"
             if client.restarts:
                 return f"{client.name}'s restart"
-        return ""
+        return self.movers.what_is_unanswered()
 
     def _what_is_left(self) -> str:
         state = self.parties.scheduler.machine.state
+        moves = state.moves
+        if moves.copies or moves.jobs or moves.retire_requests or moves.fresh_requests:
+            return "in the scheduler's table of moves"
         if state.tasks or state.inline_bytes or state.suspects:
             return f"in the scheduler {list(state.tasks.values())}"
         for member in state.members.values():
-            if member.load or member.held or member.solo is not None or member.state != "running":
+            is_there = member.state == "running" or (member in moves.leaving and moves.leaving[member].is_out)
+            if member.load or member.held or member.solo is not None or not is_there:
                 return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
         for nanny in self.nannies.values():
             for worker in nanny.workers.values():
                 if worker is None or worker.is_stopped:
                     return "a worker not yet there"
                 held = worker.machine._state
-                if held.attempts or held.held or held.kept or held.flying or held.queued or worker.hand:
+                if held.attempts or held.held or held.kept or held.flying or held.queued or held.storing or worker.hand:
                     return f"in {worker.name}: {list(held.attempts)} {list(held.held)}"
         is_told_all = not self.world.swarm.faults & {"break-nanny", "lose-host", "lose-client"}
         if self.world.store.objects and is_told_all:
@@ -145,9 +157,9 @@ class Simulation:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True) -> Outcome:
+def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True, has_moves: bool = True) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store)
+    simulation = Simulation(seed, has_store=has_store, has_moves=has_moves)
     world = simulation.world
     fault = ""
     try:

@@ -26,9 +26,9 @@ class Store:
         """Draw whether the next value a client brings is a large one."""
         return self.is_used and self.rng.random() < 0.6
 
-    def write(self, key: str, value: str) -> str:
-        """Keep a value and return its name."""
-        name = f"{len(self.keys):016x}"
+    def write(self, key: str, value: str, name: str = "") -> str:
+        """Keep a value and return its name, a fresh one unless it is given."""
+        name = name or f"{len(self.keys):016x}"
         self.keys[name] = key
         self.objects[name] = value
         return name

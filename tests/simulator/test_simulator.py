@@ -29,7 +29,8 @@ def test_seeds_pass(first):
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
-        outcome = simulate(story["seed"], story["events"], has_store=story.get("has_store", False))
+        has_store, has_moves = story.get("has_store", False), story.get("has_moves", False)
+        outcome = simulate(story["seed"], story["events"], has_store=has_store, has_moves=has_moves)
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
 
 

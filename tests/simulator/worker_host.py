@@ -13,13 +13,24 @@ from itertools import count
 from typing import Any
 
 from jupyter_dist.core.machine import Disconnected
-from jupyter_dist.core.worker.effects import Effects, Fetched, Inline, InputValue, Live, ReadyTask, StartFetch, Stored
-from jupyter_dist.core.worker.events import Arrived, Began, Ended, FetchFailed, Printed, TakenBack
+from jupyter_dist.core.worker.effects import (
+    Effects,
+    Fetched,
+    Inline,
+    InputValue,
+    Live,
+    ReadyTask,
+    StartFetch,
+    StartStore,
+    Stored,
+)
+from jupyter_dist.core.worker.events import Arrived, Began, Ended, FetchFailed, Printed, StoreEnded, TakenBack
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.messages import (
     STORE,
     ErrorInfo,
     InputMissing,
+    Leaving,
     RegisterWorker,
     TaskErred,
     TaskFinished,
@@ -58,9 +69,10 @@ class WorkerHost:
         self.nanny = nanny
         self.name = name
         self.pid = pid
-        self.address = f"unix:/{name}"
+        self.address = f"unix:/{name}.{pid}" if self.world.has_moves else f"unix:/{name}"
         self.machine = WorkerMachine(self.world.swarm.settings, self.world.swarm.slots)
         self.is_alive = True
+        self.leaves = False  # was asked to end
         self.busy_until_s = 0.0  # seen at work from outside, silent inside
         self.is_stopped = False
         self.unreadable: set[str] = set()
@@ -120,7 +132,7 @@ class WorkerHost:
     def find_readable(self, key: str) -> str | None:
         """Return a value as others can read it."""
         live = self.machine.find_held(key)
-        return None if live is None or key in self.unreadable else str(live.value)
+        return None if live is None or key in self.unreadable else _decode(live)
 
     def running(self) -> tuple[int, ...]:
         """Return the attempts that are inside a user's code: what is on the page."""
@@ -181,7 +193,7 @@ class WorkerHost:
 
     def _perform(self, effects: Effects) -> None:
         if effects.welcomed:
-            self._is_welcome = True
+            self._on_welcome()
         if effects.refused:
             self.parties.nanny(self.nanny).end(self, "exit", f"refused: {effects.refused}")
             return
@@ -197,6 +209,7 @@ class WorkerHost:
         self._requests.difference_update(effects.abandoned)
         for wanted in effects.fetches:
             self._fetch(wanted)
+        self._perform_stores(effects)
         self._say(*effects.says)
         self._arm()
         if effects.ready:
@@ -207,6 +220,42 @@ class WorkerHost:
     def _take_back(self, attempts: Sequence[int], already: tuple[int, ...], answer: bool) -> TakenBack:
         found = tuple(attempt for attempt in attempts if self.hand.pop(attempt, None) is not None)
         return TakenBack(already + found, answer)
+
+    def _on_welcome(self) -> None:
+        self._is_welcome = True
+        if self.leaves:
+            self._say(Leaving("asked to end"))
+
+    def _perform_stores(self, effects: Effects) -> None:
+        for order in effects.stores:
+            self.later(self.world.movers_rng.random() * 0.02, partial(self._store, order))
+        self.world.store.free(effects.unstored)
+
+    def _store(self, order: StartStore) -> None:
+        """Write a result to the object store; the news of it takes its time."""
+        rng, key = self.world.movers_rng, self._key_of(order)
+        reason = "no room" if not self.world.is_calm and rng.random() < 0.1 else ""
+        if key is None or key in self.unreadable:
+            reason = "it cannot be packed"
+        if not reason and key is not None:
+            self.world.store.write(key, _decode(order.held), order.name)
+        ended = StoreEnded(order.copy, order.name, reason)
+        self.later(rng.random() * 0.02, partial(self._deliver, LOCAL, [ended]))
+
+    def _key_of(self, order: StartStore) -> str | None:
+        return next((key for key, held in self.machine._state.held.items() if held is order.held), None)
+
+    def leave(self) -> None:
+        """Take a SIGTERM: end in order, and in any case after a while."""
+        if not self._is_welcome or self.leaves:
+            self.parties.nanny(self.nanny).end(self, "left", "asked to end")
+            return
+        self.leaves = True
+        self._say(Leaving("asked to end"))
+        self.later(self.world.swarm.settings.leave_s_max, self._end_leaving)
+
+    def _end_leaving(self) -> None:
+        self.parties.nanny(self.nanny).end(self, "left", "asked to end")
 
     def _arm(self) -> None:
         due = self.machine.deadline()

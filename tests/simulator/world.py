@@ -14,7 +14,7 @@ from tests.simulator.clock import Clock
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
-from tests.simulator.swarm import Swarm, draw
+from tests.simulator.swarm import Swarm, draw, quieten
 
 TRACE_MAX = 80  # events that are shown when a seed fails
 HEARTBEATS = ("Pulse", "WorkerSample")  # are not shown
@@ -38,10 +38,15 @@ class Peer(Protocol):
 class World:
     """One seed's world. The parties are put in by `simulate`."""
 
-    def __init__(self, seed: int, *, has_store: bool) -> None:
+    def __init__(self, seed: int, *, has_store: bool, has_moves: bool) -> None:
         self.store = Store(seed, is_used=has_store)
+        self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
+        self.has_moves = has_moves
+        self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.rng = random.Random(seed)
         self.swarm: Swarm = draw(self.rng)
+        if self.is_quiet:
+            self.swarm = quieten(self.swarm)
         self.clock = Clock(random.Random(self.rng.random()))
         self.names = [f"host{h}-w{n}" for h in range(self.swarm.hosts) for n in range(self.swarm.workers)]
         self.plans = Plans(random.Random(self.rng.random()), self.names)

@@ -86,7 +86,7 @@ def _dispatch_suspects(state: State, now: float) -> None:
             hand_out(state, task, member, now)
         elif apart is None or apart.state != "running":
             state.set_apart(task, member)
-            _withdraw(state, member, [attempt for attempt in member.processing if attempt not in member.withdrawing])
+            withdraw(state, member, [attempt for attempt in member.processing if attempt not in member.withdrawing])
 
 
 def _may_be_alone_with(member: Member, task: Task, names: tuple[str, ...]) -> bool:
@@ -105,7 +105,7 @@ def _take_back(state: State, now: float) -> None:
         due_s = next(iter(member.processing.values())).since_s + patience_s
         if now >= due_s or member.occupancy_s > patience_s * member.slots:
             movable = _movable(state, member, now)
-            room -= _withdraw(state, member, list(islice(movable, min(room, max(1, spare // 2)))))
+            room -= withdraw(state, member, list(islice(movable, min(room, max(1, spare // 2)))))
         else:
             state.retract_at_s = min(due_s, state.retract_at_s or due_s)
 
@@ -122,7 +122,7 @@ def _movable(state: State, member: Member, now: float) -> Iterator[int]:
             yield attempt
 
 
-def _withdraw(state: State, member: Member, attempts: list[int]) -> int:
+def withdraw(state: State, member: Member, attempts: list[int]) -> int:
     """Ask a worker to give attempts back; return how many."""
     if attempts:
         member.withdrawing.update(attempts)

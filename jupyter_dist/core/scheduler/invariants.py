@@ -149,7 +149,54 @@ def store_agrees(state: State) -> Iterator[str]:
         yield f"freed and in use: {sorted(used.intersection(state.freed))}"
 
 
+def copies_agree(state: State) -> Iterator[str]:
+    """Look for copies of what is not there, and for jobs that wait for nothing."""
+    moves = state.moves
+    alive = set(state.members.values())
+    for copy in moves.copies.values():
+        task, target = copy.task, copy.target
+        if (
+            task.state != MEMORY
+            or state.tasks.get(task.key) is not task
+            or not alive.issuperset({copy.maker, copy.source})
+        ):
+            yield f"{copy} is of what is not there"
+        if target is not None and (target.state != "running" or task in target.held):
+            yield f"{copy} is made for nobody"
+        if moves.of_task.get(task, {}).get(target) is not copy or not copy.jobs:
+            yield f"{copy} is filed wrongly"
+    making = Counter(copy.maker for copy in moves.copies.values())
+    coming = Counter[Member]()
+    for copy in moves.copies.values():
+        if copy.target is not None:
+            coming[copy.target] += copy.nbytes
+    if making != moves.making or coming != moves.coming_bytes:
+        yield f"copies are counted wrongly: {moves.making}, {moves.coming_bytes}"
+    yield from _jobs_agree(state)
+
+
+def _jobs_agree(state: State) -> Iterator[str]:
+    moves = state.moves
+    flying = Counter(job for copy in moves.copies.values() for job in copy.jobs)
+    for job in (*moves.jobs, *moves.leaving.values()):
+        if job.flying != flying[job]:
+            yield f"{job} waits for {job.flying} copies, {flying[job]} are under way"
+    for job in moves.jobs:
+        if not job.flying and not (job.todo and moves.copies):
+            yield f"{job} waits for nothing"
+    for member, retirement in moves.leaving.items():
+        is_waiting = retirement.flying or member.processing or (retirement.todo and moves.copies)
+        if member.state == "retiring" and not is_waiting and (retirement.ends or not retirement.is_out):
+            yield f"{member} should have left"
+    for member in state.members.values():
+        if member.state == "retiring" and member not in moves.leaving:
+            yield f"{member} retires and nobody knows"
+    if not set(moves.leaving) <= set(state.members.values()):
+        yield "a worker leaves that is not there"
+
+
 RULES = (
+    copies_agree,
     counts_agree,
     edges_agree,
     states_are_justified,

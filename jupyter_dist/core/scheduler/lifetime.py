@@ -1,5 +1,6 @@
 """The cluster as a whole: restart, scale, stop, and stopping by itself when nobody uses it."""
 
+from jupyter_dist.core.scheduler import moving, retiring
 from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY
 from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import PendingRestart, State
@@ -10,7 +11,6 @@ from jupyter_dist.messages import (
     ReplaceWorkers,
     RestartCluster,
     ScaleCluster,
-    SetWorkers,
     StopCluster,
     StopHost,
 )
@@ -22,6 +22,8 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
     """Forget every task, cancel every future, replace every worker; answered by `settle_restarts`."""
     reason = "the cluster was restarted"
     _cancel_all(state, reason)
+    moving.abandon_all(state, reason)
+    retiring.end_all(state)
     for member in tuple(state.members.values()):
         state.fenced.add((member.name, member.pid))
         state.effects.closes[member.incarnation] = reason
@@ -60,19 +62,18 @@ def settle_restarts(state: State, now: float) -> None:
 
 
 def wanted_workers(state: State) -> int:
-    """Return how many workers the nannies are to keep."""
-    return sum(nanny.wanted for nanny in state.nannies.values())
+    """Return how many workers the nannies are to keep, less those that leave."""
+    return sum(retiring.goal(state, nanny) for nanny in state.nannies.values())
 
 
 def on_scale(state: State, session: Session, message: ScaleCluster, now: float) -> None:
-    """Spread a number of workers over the hosts."""
+    """Spread a number of workers over the hosts; what is too many retires."""
     error = _refuse_scale(state, message.workers)
     if not error:
         nannies = tuple(state.nannies.values())
         each, more = divmod(message.workers, len(nannies))
         for index, nanny in enumerate(nannies):
-            nanny.wanted = each + (index < more)
-            state.say(nanny.incarnation, SetWorkers(nanny.wanted))
+            retiring.scale_host(state, nanny, each + (index < more), now)
         state.record("scaled", now, f"{message.workers} workers wanted")
     state.say(session.incarnation, Answer(message.request, error))
 

@@ -14,7 +14,9 @@ from jupyter_dist.core.scheduler import (
     invariants,
     lifetime,
     membership,
+    moving,
     observing,
+    retiring,
     submission,
 )
 from jupyter_dist.core.scheduler.effects import Effects
@@ -23,18 +25,26 @@ from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
     Cancel,
     CloseSession,
+    CopyFailed,
+    CopyMade,
     Describe,
     DescribeTasks,
     InputMissing,
+    KeepsWorkers,
+    Leaving,
     Message,
     MissingValue,
     OpenSession,
     Pulse,
     PutValue,
+    RebalanceKeys,
     RegisterNanny,
     RegisterWorker,
     Release,
+    ReplicateKeys,
     RestartCluster,
+    RestartWorkers,
+    RetireWorkers,
     RetryKeys,
     ScaleCluster,
     StopCluster,
@@ -60,6 +70,9 @@ WORKER: dict[type, Handler] = {
     InputMissing: completion.on_input_missing,
     TaskOutput: completion.on_output,
     WorkerSample: completion.on_sample,
+    CopyMade: moving.on_copy_made,
+    CopyFailed: moving.on_copy_failed,
+    Leaving: retiring.on_leaving,
 }
 CLIENT: dict[type, Handler] = {
     Submit: submission.on_submit,
@@ -73,12 +86,17 @@ CLIENT: dict[type, Handler] = {
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
     RetryKeys: submission.on_retry,
+    ReplicateKeys: moving.on_replicate,
+    RebalanceKeys: moving.on_rebalance,
+    RetireWorkers: retiring.on_retire,
+    RestartWorkers: retiring.on_restart_workers,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
 }
 NANNY: dict[type, Handler] = {
     Pulse: membership.on_pulse,
     WorkerDied: membership.on_worker_died,
+    KeepsWorkers: retiring.on_keeps_workers,
 }
 FIRST: dict[type, Handler] = {
     RegisterWorker: membership.on_register_worker,
@@ -139,7 +157,7 @@ class SchedulerMachine:
         """Return what a connection may say, and the record of who it is."""
         state = self.state
         if (member := state.members.get(source)) is not None:
-            return (WORKER if member.state == "running" else {}), member
+            return ({} if member.state == "dying" else WORKER), member
         if (session := state.session_of.get(source)) is not None:
             return CLIENT, session
         if (nanny := state.nannies.get(source)) is not None:
@@ -172,6 +190,9 @@ class SchedulerMachine:
 
     def _settle(self, now: float) -> Effects:
         state = self.state
+        if state.moves.is_active:
+            moving.advance(state, now)
+            retiring.advance(state, now)
         dispatch.dispatch(state, now)
         if state.restarts:
             lifetime.settle_restarts(state, now)
@@ -196,6 +217,7 @@ class SchedulerMachine:
         if now - self._ticked_s >= state.settings.heartbeat_s:
             self._ticked_s = now
             membership.on_tick(state, now)
+            moving.on_tick(state, now)
             lifetime.on_tick(state, now)
         observing.on_tick(state, now)
         return self._settle(now)

@@ -64,7 +64,7 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
     """Note the end of a worker's connection; while its nanny may tell how it died, what it ran waits for that word."""
     if member.state == "dying":
         return
-    if member.processing and _nanny_of(state, member) is not None:
+    if member.processing and nanny_of(state, member) is not None:
         member.state = "dying"
         member.resolve_by_s = now + state.settings.certificate_wait_s
         state.refresh(member)
@@ -73,14 +73,15 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
         lose(state, member, reason, None, now)
 
 
-def _nanny_of(state: State, member: Member) -> Nanny | None:
+def nanny_of(state: State, member: Member) -> Nanny | None:
+    """Return the nanny that keeps a worker, if it is connected."""
     return next((nanny for nanny in state.nannies.values() if nanny.name == member.nanny), None)
 
 
 def replace(state: State, member: Member, reason: str, now: float) -> None:
     """Give up a worker whose process still exists: it is fenced, and its nanny starts another."""
     state.fenced.add((member.name, member.pid))
-    nanny = _nanny_of(state, member)
+    nanny = nanny_of(state, member)
     if nanny is not None:
         state.say(nanny.incarnation, ReplaceWorkers((member.name,), reason))
     state.effects.closes[member.incarnation] = reason
@@ -107,6 +108,8 @@ def on_register_nanny(state: State, incarnation: int, message: RegisterNanny, no
 def on_pulse(state: State, nanny: Nanny, message: Pulse, now: float) -> None:
     """Note how a nanny sees its workers from outside."""
     nanny.pulses = {pulse.worker: (pulse.pid, pulse.state, pulse.cpu_percent) for pulse in message.workers}
+    there = {(pulse.worker, pulse.pid) for pulse in message.workers} if nanny.ending else set()
+    nanny.ending = {name: pid for name, pid in nanny.ending.items() if (name, pid) in there}
     stopped = [pulse.worker for pulse in message.workers if pulse.state == "stopped"]
     connected = {member.name for member in state.members.values()} if stopped else set()
     nanny.strays = {name: nanny.strays.get(name, now) for name in stopped if name not in connected}
@@ -126,6 +129,8 @@ def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) 
     """Take a death certificate."""
     certificate = message.certificate
     state.fenced.discard((certificate.worker, certificate.pid))
+    if nanny.ending.get(certificate.worker) == certificate.pid:
+        del nanny.ending[certificate.worker]
     nanny.deaths[certificate.worker] = nanny.deaths.get(certificate.worker, 0) + 1
     nanny.last_death[certificate.worker] = certificate.words
     for member in tuple(state.members.values()):
@@ -197,7 +202,7 @@ def on_tick(state: State, now: float) -> None:
 
 def is_busy(state: State, member: Member, now: float) -> bool:
     """Whether a silent worker is seen at work from outside."""
-    nanny = _nanny_of(state, member)
+    nanny = nanny_of(state, member)
     if nanny is None or now - nanny.heard_s > state.settings.lease_s:
         return False
     _pid, process_state, cpu_percent = nanny.pulses.get(member.name, (0, "gone", 0.0))
@@ -206,7 +211,7 @@ def is_busy(state: State, member: Member, now: float) -> bool:
 
 def how_seen(state: State, member: Member) -> str:
     """Return in words how a worker's nanny sees it."""
-    nanny = _nanny_of(state, member)
+    nanny = nanny_of(state, member)
     if nanny is None:
         return "its nanny is gone as well"
     return f"its process is {nanny.pulses.get(member.name, (0, 'gone', 0.0))[1]}"

@@ -34,7 +34,7 @@ def choose_among(state: State, task: Task, names: tuple[str, ...], now: float) -
 def restriction(state: State, options: TaskOptions) -> tuple[str, ...]:
     """Return the names of those that may run a task as things are; none: anybody."""
     names = options.workers
-    if options.loose and not any(member.fits(names) for member in state.members.values()):
+    if options.loose and not any(m.fits(names) and m.state != "retiring" for m in state.members.values()):
         return ()
     return names
 

@@ -126,7 +126,7 @@ class Member:
         self.address = address
         self.slots = slots
         self.nanny = ""
-        self.state = "running"  # running | dying (its connection is gone, its certificate awaited)
+        self.state = "running"  # running | retiring | dying (its connection is gone, its certificate awaited)
         self.joined_s = 0.0
         self.heard_s = 0.0
         self.busy_s = 0.0  # when it was last seen silent but at work
@@ -205,16 +205,31 @@ class Watcher:
 class Nanny:
     """The keeper of one host's processes, as the scheduler sees it."""
 
-    __slots__ = ("deaths", "heard_s", "host", "incarnation", "last_death", "name", "pid", "pulses", "strays", "wanted")
+    __slots__ = (
+        "deaths",
+        "ending",
+        "heard_s",
+        "host",
+        "incarnation",
+        "last_death",
+        "name",
+        "pid",
+        "pulses",
+        "strays",
+        "unanswered",
+        "wanted",
+    )
 
     def __init__(self, incarnation: int, name: str, host: str, pid: int, wanted: int) -> None:
         self.incarnation = incarnation
         self.name = name
         self.host = host
         self.pid = pid
-        self.wanted = wanted
+        self.wanted = wanted  # how many workers it keeps, when it has heard all it was told
+        self.unanswered = 0  # times it was told and has not said how many that makes
         self.heard_s = 0.0
         self.pulses: dict[str, tuple[int, str, float]] = {}  # worker -> pid, state, CPU percent
         self.strays: dict[str, float] = {}  # workers that are stopped and not connected, and since when
+        self.ending: dict[str, int] = {}  # workers it was told to end for good, and their pids, until they are gone
         self.deaths: dict[str, int] = {}
         self.last_death: dict[str, str] = {}

@@ -16,6 +16,7 @@ BLAMING_CAUSES = frozenset({"exit", "signal", "memory"})  # deaths a task can ca
 
 def drop_held(state: State, member: Member, now: float) -> None:
     """Strike a worker that is gone as holder of everything, and make again what was nowhere else and is needed."""
+    state.stop_copies(state.moves.with_member(member))
     held = tuple(member.held)
     for task in held:
         state.drop_replica(task, member)

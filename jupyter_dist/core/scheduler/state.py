@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
@@ -23,10 +24,11 @@ from jupyter_dist.core.scheduler.arcs import (
     TaskState,
 )
 from jupyter_dist.core.scheduler.effects import Effects
+from jupyter_dist.core.scheduler.moves import Copy, Moves
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import ErrorView, FunctionBody, Message, TaskEvent, TaskOptions
+from jupyter_dist.messages import ErrorView, FreeKeys, FunctionBody, Message, TaskEvent, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -94,6 +96,7 @@ class State:
         self.member_at: dict[str, Member] = {}  # by address
         self.fenced: set[tuple[str, int]] = set()  # name and pid of workers that were replaced and may not come back
         self.restarts: list[PendingRestart] = []
+        self.moves = Moves(first_attempt(epoch))
         self.retract_at_s: float | None = None  # when to look again for tasks in hand that others could begin
         self.detached = False  # stop when idle for long
         self.idle_since_s = now
@@ -188,10 +191,8 @@ class State:
             step = 1 if to in ACTIVE else -1
             for dependency in task.dependencies:
                 dependency.consumers += step
-        if task.dependents and MEMORY in (was, to):
-            step = -1 if to == MEMORY else 1
-            for dependent in task.dependents:
-                dependent.missing += step
+        if MEMORY in (was, to):
+            self._note_value(task, -1 if to == MEMORY else 1)
         if to == QUEUED:
             self._enqueue(task)
         elif was == QUEUED:
@@ -200,6 +201,13 @@ class State:
             self._trim_queue(task)
         if to == FORGOTTEN:
             self._remove(task)
+
+    def _note_value(self, task: Task, step: int) -> None:
+        """Note that a task has a value now, or has none any more."""
+        for dependent in task.dependents or ():
+            dependent.missing += step
+        if task in self.moves.of_task:
+            self.stop_copies(self.moves.of_task[task].values())
 
     def _enqueue(self, task: Task) -> None:
         if task.certificates:
@@ -351,6 +359,7 @@ class State:
 
     def remove_member(self, member: Member) -> None:
         """Take a worker out of every table. It must hold nothing and process nothing by now."""
+        self.stop_copies(self.moves.with_member(member))
         del self.members[member.incarnation]
         if self.member_at.get(member.address) is member:
             del self.member_at[member.address]
@@ -435,6 +444,15 @@ class State:
         del member.held[task]
         member.held_bytes -= task.nbytes
         task.holders = tuple(other for other in task.holders if other is not member)
+
+    def stop_copies(self, copies: Iterable[Copy]) -> None:
+        """Give up copies that are being made."""
+        for copy in tuple(copies):
+            self.moves.end(copy)
+            if copy.target is None:
+                self.freed.append(copy.name)
+            else:
+                self.say(copy.target.incarnation, FreeKeys((copy.task.key,)))
 
     # -- events ------------------------------------------------------------------------------------------------------
 
