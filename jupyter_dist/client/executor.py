@@ -2,7 +2,7 @@
 
 Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
 `mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
-beside work is in `inspecting` and `steering`. An executor that started its cluster ends it.
+beside work is in `inspecting`, `steering` and `moving`. An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
 from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
+from jupyter_dist.client.moving import Moving
 from jupyter_dist.client.orphans import failed_wish
 from jupyter_dist.client.packing import pack_function
 from jupyter_dist.client.reading import Readers
@@ -42,7 +43,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Adapters):
+class Executor(Inspecting, Steering, Moving, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters

@@ -80,7 +80,7 @@ async def wait_for_workers(feed: Feed, count: int | None, timeout: float | None,
 
     def look(observation: Observation) -> None:
         snapshot = observation.snapshot
-        seen[0] = len(snapshot.workers)
+        seen[0] = sum(worker.state != "retiring" for worker in snapshot.workers)
         if seen[0] >= (snapshot.wanted if count is None else count) and seen[0]:
             enough.open()
 

@@ -75,7 +75,7 @@ class Front(ABC):
 
         Raises
         ------
-        ClusterError
+        ClusterError, UsageError, TimeoutError
             The scheduler answered with an error.
         ClusterClosedError
             The executor is closed, or was before the answer came.

@@ -14,14 +14,14 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from jupyter_dist.client.waiting import Watcher
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import CLIENT_SIDE
 from jupyter_dist.core.futures import FutureTable, Wish
-from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError
+from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError, UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
@@ -45,6 +45,8 @@ from jupyter_dist.messages import (
 from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
+
+REFUSALS: Mapping[str, type[Exception]] = {"usage": UsageError, "timeout": TimeoutError}  # by an answer's kind of error
 
 
 class Session:
@@ -345,6 +347,8 @@ class Session:
         ------
         ClusterError
             The scheduler answered with an error.
+        UsageError, TimeoutError
+            It did, and the error is of this kind.
         ClusterClosedError
             The session is over, or ended before the answer came.
         """
@@ -355,7 +359,7 @@ class Session:
         self.say(make(self._last_request))
         result = await answer
         if result.error:
-            raise ClusterError(result.error)
+            raise REFUSALS.get(result.kind, ClusterError)(result.error)
         return result
 
     def abort(self, reason: str) -> None:

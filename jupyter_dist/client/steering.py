@@ -26,7 +26,11 @@ class Steering(Front):
         await self.ask(RestartCluster)
 
     def scale(self, workers: int) -> Any:
-        """Have the cluster keep so many workers; returns at once."""
+        """Have the cluster keep so many workers; returns at once.
+
+        Workers that are too many retire, those with least to do and least data first: what they run is waited for, and
+        results only they hold are moved.
+        """
         return self.perform(self._scale(workers))
 
     async def _scale(self, workers: int) -> None:

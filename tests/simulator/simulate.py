@@ -93,7 +93,9 @@ class Simulation:
             return
         total = len(self.world.names)
         if not all(nanny.numbers >= set(range(self.world.swarm.workers)) for nanny in self.nannies.values()):
-            total *= 2  # fresh ones take the lowest numbers: then there is one of each name
+            total += sum(
+                len(nanny.numbers) for nanny in self.nannies.values()
+            )  # fresh ones take the lowest numbers: then there is one of each name
         for client in self.script.alive()[:1]:
             client.say(ScaleCluster(self.script.next_request(), total))
 

@@ -191,8 +191,8 @@ class SchedulerMachine:
     def _settle(self, now: float) -> Effects:
         state = self.state
         if state.moves.is_active:
-            moving.advance(state, now)
             retiring.advance(state, now)
+            moving.advance(state, now)
         dispatch.dispatch(state, now)
         if state.restarts:
             lifetime.settle_restarts(state, now)

@@ -156,6 +156,7 @@ class Moves:
         self.of_task: dict[Task, dict[Member | None, Copy]] = {}  # by target
         self.making: Counter[Member] = Counter()  # copies each worker makes
         self.coming_bytes: Counter[Member] = Counter()
+        self.unsure: dict[int, Copy] = {}  # given up while they were written to the store: they may be there yet
         self.jobs: list[Replication | Rebalance] = []
         self.leaving: dict[Member, Retirement] = {}
         self.retire_requests: list[RetireRequest] = []
@@ -200,6 +201,11 @@ class Moves:
     def with_member(self, member: Member) -> list[Copy]:
         """Return the copies that a worker makes or gives."""
         return [copy for copy in self.copies.values() if member in (copy.source, copy.target)]
+
+    def forget_unsure(self, member: Member) -> list[str]:
+        """Return the names of what a worker that is gone may have written to the store for nobody."""
+        gone = [number for number, copy in self.unsure.items() if copy.source is member]
+        return [self.unsure.pop(number).name for number in gone]
 
     def count_from(self, task: Task, source: Member) -> int:
         """Return how many copies of a task are being made from one holder."""

@@ -150,9 +150,9 @@ def begin_copy(state: State, job: Job, task: Task, source: Member, target: Membe
 
 def on_copy_made(state: State, member: Member, message: CopyMade, _now: float) -> None:
     """Note a new holder."""
-    copy = state.moves.copies.get(message.copy)
-    if copy is None or copy.maker is not member:
-        return  # given up meanwhile: the maker has been told, or will be
+    copy = _answered(state, member, message.copy)
+    if copy is None:
+        return
     state.moves.end(copy)
     state.version += 1
     if copy.target is not None:
@@ -165,17 +165,20 @@ def on_copy_made(state: State, member: Member, message: CopyMade, _now: float) -
 
 def on_copy_failed(state: State, member: Member, message: CopyFailed, _now: float) -> None:
     """Note that a copy could not be made."""
-    copy = state.moves.copies.get(message.copy)
-    if copy is not None and copy.maker is member:
-        _fail_copy(state, copy, message.reason)
+    copy = _answered(state, member, message.copy)
+    if copy is not None:
+        for job in copy.jobs:
+            job.blame(copy, message.reason)
+        state.moves.end(copy)
 
 
-def _fail_copy(state: State, copy: Copy, reason: str) -> None:
-    for job in copy.jobs:
-        job.blame(copy, reason)
-    state.moves.end(copy)
-    if copy.target is None:
-        state.freed.append(copy.name)
+def _answered(state: State, member: Member, number: int) -> Copy | None:
+    """Return a copy its maker answers for; None when it was given up: the maker has been told to free it."""
+    unsure = state.moves.unsure.pop(number, None)
+    if unsure is not None:
+        state.freed.append(unsure.name)
+    copy = state.moves.copies.get(number)
+    return copy if copy is not None and copy.maker is member else None
 
 
 def on_tick(state: State, now: float) -> None:

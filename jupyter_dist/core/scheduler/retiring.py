@@ -32,8 +32,12 @@ from jupyter_dist.messages import (
 
 
 def choose_leaving(members: Iterable[Member], count: int) -> list[Member]:
-    """Return the workers that are missed least: those with least to do, then least data, then the newest."""
-    return sorted(members, key=lambda m: (len(m.processing), m.held_bytes, -m.incarnation))[:count]
+    """Return the workers that are missed least: those that leave already, then those with least to do, least data.
+
+    Among equals the newest go first.
+    """
+    order = sorted(members, key=lambda m: (m.state == "running", len(m.processing), m.held_bytes, -m.incarnation))
+    return order[:count]
 
 
 # -- what is asked ---------------------------------------------------------------------------------------------------
@@ -162,7 +166,8 @@ def on_keeps_workers(state: State, nanny: Nanny, message: KeepsWorkers, _now: fl
 
 def _shrink(state: State, nanny: Nanny, surplus: int, now: float) -> None:
     here = [member for member in state.members.values() if member.nanny == nanny.name]
-    staying = [member for member in here if member not in state.moves.leaving]
+    going = {retirement.member for retirement in _going(state, nanny)}
+    staying = [member for member in here if member not in going]
     absent = min(surplus, max(0, goal(state, nanny) - len(staying)))  # still coming up: nothing is lost with these
     if absent:
         _set_workers(state, nanny, nanny.wanted - absent, tuple(member.name for member in here))

@@ -360,6 +360,7 @@ class State:
     def remove_member(self, member: Member) -> None:
         """Take a worker out of every table. It must hold nothing and process nothing by now."""
         self.stop_copies(self.moves.with_member(member))
+        self.freed.extend(self.moves.forget_unsure(member))
         del self.members[member.incarnation]
         if self.member_at.get(member.address) is member:
             del self.member_at[member.address]
@@ -450,7 +451,7 @@ class State:
         for copy in tuple(copies):
             self.moves.end(copy)
             if copy.target is None:
-                self.freed.append(copy.name)
+                self.moves.unsure[copy.number] = copy
             else:
                 self.say(copy.target.incarnation, FreeKeys((copy.task.key,)))
 
