@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from jupyter_dist.core.scheduler.records import Member, Task
-from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.scheduler.state import GUESS_S, State
 from jupyter_dist.messages import TaskOptions
 
 BANDWIDTH_BYTES_S = 1e9  # what moving an input between two workers is reckoned to cost
@@ -48,7 +48,7 @@ def is_sooner_elsewhere(state: State, task: Task, member: Member, now: float) ->
     free = next((other for other in state.idle if not names or other.fits(names)), None)
     if free is None:
         return False
-    here_s = _queue_s(member, member.occupancy_s - task.expected_s, now) + _moving_s(task, member)
+    here_s = _queue_s(member, member.occupancy_s - task.expected_s, now, besides=task) + _moving_s(task, member)
     return _moving_s(task, free) < here_s
 
 
@@ -62,11 +62,15 @@ def cost_s(task: Task, member: Member, now: float) -> float:
     return queue_s + _moving_s(task, member)
 
 
-def _queue_s(member: Member, occupancy_s: float, now: float) -> float:
-    """Return how long a worker's slots stay busy; what has taken long already is reckoned to take as long again."""
-    oldest = next(iter(member.processing.values()), None)
+def _queue_s(member: Member, occupancy_s: float, now: float, besides: Task | None = None) -> float:
+    """Return how long a worker's slots stay busy, with others than one task.
+
+    What has taken long already is reckoned to take as long again. How long an attempt goes on that nobody wants any
+    more is not known at all.
+    """
+    oldest = next((task for task in member.processing.values() if task is not besides), None)
     elapsed_s = now - oldest.since_s if oldest is not None else 0.0
-    return max(occupancy_s, elapsed_s) / member.slots
+    return (max(occupancy_s, elapsed_s) + GUESS_S * len(member.zombies)) / member.slots
 
 
 def _moving_s(task: Task, member: Member) -> float:

@@ -90,7 +90,7 @@ def retire(
     """Have a worker leave, or what is under way do as much as this asks for."""
     known = state.moves.leaving.get(member)
     if known is not None:
-        _widen(known, ends=ends, replaced=replaced, for_scale=for_scale)
+        _widen(known, reason, ends=ends, replaced=replaced, for_scale=for_scale)
         return known
     retirement = Retirement(member, reason, ends=ends, replaced=replaced, for_scale=for_scale)
     state.moves.leaving[member] = retirement
@@ -103,12 +103,12 @@ def retire(
     return retirement
 
 
-def _widen(known: Retirement, *, ends: bool, replaced: bool, for_scale: bool) -> None:
+def _widen(known: Retirement, reason: str, *, ends: bool, replaced: bool, for_scale: bool) -> None:
     """Have a retirement do as much as the old and the new wish for it ask."""
     known.replaced = replaced and (known.replaced or not known.ends)
     known.for_scale = known.for_scale and for_scale
     if ends and not known.ends:
-        known.ends, known.is_out = True, False
+        known.ends, known.is_out, known.reason = True, False, reason
 
 
 def stay(state: State, retirement: Retirement) -> None:
