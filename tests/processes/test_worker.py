@@ -15,13 +15,18 @@ import pytest
 from jupyter_dist.messages import (
     AssignedTask,
     AssignTask,
+    CopyFailed,
+    CopyMade,
     DropFunctions,
     FreeKeys,
     FunctionBody,
+    HoldCopy,
     InputMissing,
+    Leaving,
     Message,
     SetInlineMax,
     StopAttempt,
+    StoreCopy,
     TaskErred,
     TaskFinished,
     TaskOutput,
@@ -324,17 +329,61 @@ async def test_terminal_interrupt_changes_nothing(host):
     assert value_of(await link.run(2, int)) == 0
 
 
-@story
-async def test_sigterm_ends_the_worker_though_a_task_runs(host):
-    link = await host.start()
-    flag = str(host.folder / "flag")
-    link.assign(1, sleep_at, flag, 60)
-    await file_there(flag)
-    host.processes["w0"].send_signal(signal.SIGTERM)
+@pytest.mark.parametrize(("leave_s_max", "signals"), [(0.2, 1), (60.0, 2)], ids=["time-is-up", "asked-twice"])
+def test_sigterm_is_passed_on_and_ends_the_worker_though_a_task_runs(tmp_path, leave_s_max, signals):
+    asyncio.run(_be_asked_to_end(tmp_path, leave_s_max, signals))
+
+
+async def _be_asked_to_end(folder, leave_s_max, signals):
+    async with Host(folder, leave_s_max=leave_s_max) as host:
+        link = await host.start()
+        flag = str(host.folder / "flag")
+        link.assign(1, sleep_at, flag, 60)
+        await file_there(flag)
+        for _ in range(signals):
+            host.processes["w0"].send_signal(signal.SIGTERM)
+            await link.until(lambda: link.closed_because or any(isinstance(m, Leaving) for m in link.heard))
+        await _judge_end(host, link)
+
+
+async def _judge_end(host, link):
     assert await host.exited() == 0
     await link.until(lambda: link.closed_because)
     assert "SIGTERM" in host.log()
     assert not (host.folder / "w0.sock").exists()
+    assert read_page(host.folder / "w0.page") == ()  # the task is not to blame
+
+
+@story
+async def test_sigterm_before_there_is_a_scheduler_ends_the_worker_at_once(host):
+    link = await host.start()
+    await link.run(1, int)
+    link.channel.close("test")
+    await host.server.close()
+    await link.until(lambda: link.closed_because)
+    for _ in range(2):
+        host.processes["w0"].send_signal(signal.SIGTERM)
+    assert await host.exited() == 0
+
+
+@story
+async def test_copy_is_fetched_held_and_served_on(host):
+    first, second = await host.start("w0"), await host.start("w1")
+    big = await first.run(1, lambda: b"x" * 100_000, key="big")
+    second.channel.send(HoldCopy(7, "big", big.nbytes, (first.register.address,)))
+    assert await second.next(CopyMade) == CopyMade(7)
+    host.processes["w0"].kill()
+    packed = cloudpickle.dumps((([InputRef("big")],), {}))
+    third = await host.start("w2")
+    size = await third.run(2, lambda values: len(values[0]), packed=packed, inputs=(held("big", big.nbytes, second),))
+    assert value_of(size) == 100_000
+    assert (
+        value_of(await second.run(3, lambda values: len(values[0]), packed=packed, inputs=(held("big", 1),))) == 100_000
+    )
+    second.channel.send(StoreCopy(8, "big", "0" * 32))
+    assert "no object store" in (await second.next(CopyFailed)).reason
+    second.channel.send(HoldCopy(9, "gone", 1, (first.register.address,)))
+    assert (await second.next(CopyFailed)).copy == 9
 
 
 @story(lease_s=0.2)
@@ -433,7 +482,7 @@ async def test_process_forked_by_a_task_can_be_ended_and_is_heard(host):
     assert value_of(await link.run(2, int)) == 0
 
 
-@story
+@story(leave_s_max=0.1)
 async def test_thread_left_behind_does_not_keep_the_worker(host):
     link = await host.start()
 
