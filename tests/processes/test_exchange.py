@@ -1,21 +1,25 @@
 import asyncio
 import contextlib
 import pickle
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import READER_SIDE
-from jupyter_dist.core.worker.effects import Live, StartFetch
-from jupyter_dist.core.worker.events import Arrived, FetchFailed
+from jupyter_dist.core.worker.effects import Copied, Live, StartFetch, StartStore
+from jupyter_dist.core.worker.events import Arrived, FetchFailed, StoreEnded
 from jupyter_dist.messages import Fetch, Found
 from jupyter_dist.processes import exchange as exchange_module
 from jupyter_dist.processes.config import ClusterIdentity
 from jupyter_dist.processes.exchange import Exchange
 from jupyter_dist.protocol.payload import unpack_value
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.shared import ObjectFolder
+from jupyter_dist.storage.store import ObjectStore
 
 IDENTITY = ClusterIdentity("test", "c0ffee", "", b"s" * 32)
 PATIENCE_S = 20
@@ -208,6 +212,32 @@ async def test_client_may_fetch_as_a_peer_may(holder, reader):
     assert message == Found(9, "k")
     assert cloudpickle.loads(buffers[0]) == 5
     channel.close()
+
+
+@story
+async def test_result_is_stored_as_it_is_or_as_it_came(holder, reader):
+    del reader
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root, "objects")
+        ObjectFolder(folder).make()
+        objects = ObjectStore([str(folder)])
+        for copy, held in enumerate((Live(list(range(50_000)), 1), Copied([b"stream", b"buffer"], 1)), 1):
+            holder.exchange.store(StartStore(copy, f"{copy:032x}", held), objects)
+            assert await holder.next() == StoreEnded(copy, f"{copy:032x}")
+        assert unpack_value(objects.read(f"{1:032x}")) == list(range(50_000))
+        assert [bytes(buffer) for buffer in objects.read(f"{2:032x}")] == [b"stream", b"buffer"]
+        holder.exchange.store(StartStore(3, f"{3:032x}", Live(Exploding(), 1)), objects)
+        assert "cannot be packed" in (await holder.next()).reason
+        holder.exchange.store(StartStore(4, f"{4:032x}", Live(1, 1)), ObjectStore([]))
+        assert "no object store" in (await holder.next()).reason
+        assert objects.names() == [f"{1:032x}", f"{2:032x}"]
+
+
+@story
+async def test_copy_is_served_as_it_came(holder, reader):
+    holder.held["k"] = Copied([b"stream", b"buffer"], 12)
+    arrived = await reader.fetch(1, "k", holder.exchange.address)
+    assert [bytes(buffer) for buffer in arrived.buffers] == [b"stream", b"buffer"]
 
 
 def test_peer_that_asks_for_too_much_is_cut_off(tmp_path, monkeypatch):

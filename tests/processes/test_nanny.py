@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_dist.messages import FreeObjects, RegisterNanny, ReplaceWorkers, SetWorkers, StopHost, WorkerDied
+from jupyter_dist.messages import (
+    EndWorkers,
+    FreeObjects,
+    KeepsWorkers,
+    RegisterNanny,
+    ReplaceWorkers,
+    SetWorkers,
+    StopHost,
+    WorkerDied,
+)
 from jupyter_dist.processes.launcher_line import RELEASE
 from jupyter_dist.processes.vitals import read_stat
 from jupyter_dist.settings import Settings
@@ -160,6 +169,21 @@ def test_set_workers_up_and_down_the_highest_go_first():
                 assert after["worker-0"].pid == before["worker-0"].pid
                 deaths = await scheduler.wait_deaths(3)
                 assert {death.cause for death in deaths} == {"asked"}
+
+    asyncio.run(story())
+
+
+def test_end_workers_ends_those_named_and_says_how_many_are_left():
+    async def story():
+        with NannyHost(head=False, workers=3) as host:
+            async with TestScheduler(host) as scheduler:
+                await scheduler.wait_workers(3)
+                scheduler.send(EndWorkers(("worker-0",), "retired"))
+                after = await scheduler.wait_workers(2)
+                assert set(after) == {"worker-1", "worker-2"}
+                (death,) = await scheduler.wait_deaths(1)
+                assert (death.cause, death.words.endswith("retired")) == ("asked", True)
+                assert KeepsWorkers(2) in [message for _at_s, message in scheduler.heard]
 
     asyncio.run(story())
 

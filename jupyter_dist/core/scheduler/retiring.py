@@ -158,7 +158,7 @@ def _set_workers(state: State, nanny: Nanny, wanted: int, keep: tuple[str, ...] 
 
 def on_keeps_workers(state: State, nanny: Nanny, message: KeepsWorkers, _now: float) -> None:
     """Take a nanny's word for how many workers it keeps, when it has heard all that it was told."""
-    nanny.unanswered -= 1
+    nanny.unanswered = max(0, nanny.unanswered - 1)
     if not nanny.unanswered and nanny.wanted != message.workers:
         nanny.wanted = message.workers
         state.version += 1

@@ -2,6 +2,8 @@
 
 import pytest
 
+from jupyter_dist.core.scheduler.moves import Rebalance, Retirement
+from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.errors import InvariantError
 from tests.core.scheduler.bench import Bench
 
@@ -101,7 +103,67 @@ def queue_without_bound(bench, _member):
     bench.state.queue.extend(queue)
 
 
+def begin_copy(bench, member, *, of="memory"):
+    task, target = bench.task(of), bench.state.members[bench.worker("w1", address="unix:/w1")]
+    copy = bench.state.moves.begin(task, member, target, 0.0)
+    bench.state.moves.join(wait_for_nothing(bench, member), copy)
+    return copy
+
+
+def wait_for_nothing(bench, _member):
+    job = Rebalance(bench.state.sessions["s"], 1, None, ())
+    bench.state.moves.jobs.append(job)
+    return job
+
+
+def copy_what_is_not_there(bench, member):
+    begin_copy(bench, member, of="runs")
+
+
+def copy_to_a_holder(bench, member):
+    bench.state.hold(bench.task("memory"), begin_copy(bench, member).target)
+
+
+def copy_for_nobody(bench, member):
+    begin_copy(bench, member).jobs.clear()
+
+
+def count_copies_wrongly(bench, member):
+    begin_copy(bench, member)
+    bench.state.moves.making.clear()
+
+
+def count_flying_wrongly(bench, member):
+    begin_copy(bench, member)
+    bench.state.moves.jobs[0].flying = 2
+
+
+def retire_without_a_word(bench, member):
+    member.state = "retiring"
+    bench.state.refresh(member)
+
+
+def stay_too_long(bench, _member):
+    idle = bench.state.members[bench.worker("w1", address="unix:/w1")]
+    retire_without_a_word(bench, idle)
+    bench.state.moves.leaving[idle] = Retirement(idle, "", ends=True, replaced=False, for_scale=False)
+
+
+def retire_a_stranger(bench, _member):
+    gone = Member(77, "gone", "h", 1, "unix:/gone", 1)
+    bench.state.moves.leaving[gone] = Retirement(gone, "", ends=True, replaced=False, for_scale=False)
+
+
 FAULTS = [
+    (copy_what_is_not_there, "is of what is not there"),
+    (copy_to_a_holder, "is made for nobody"),
+    (copy_for_nobody, "is filed wrongly"),
+    (count_copies_wrongly, "counted wrongly"),
+    (count_flying_wrongly, "waits for 2 copies"),
+    (wait_for_nothing, "waits for nothing"),
+    (retire_without_a_word, "nobody knows"),
+    (stay_too_long, "should have left"),
+    (retire_a_stranger, "leaves that is not there"),
     (set_state("runs", "memory"), "are said to be"),
     (set_field("inline", "value", b"longer"), "inline bytes noted"),
     (set_field("waits", "missing", 0), "waits for nothing|inputs noted"),
