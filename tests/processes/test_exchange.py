@@ -10,7 +10,7 @@ import cloudpickle
 
 from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import READER_SIDE
-from jupyter_dist.core.worker.effects import Copied, Live, StartFetch, StartStore
+from jupyter_dist.core.worker.effects import Copied, Held, Live, StartFetch, StartStore
 from jupyter_dist.core.worker.events import Arrived, FetchFailed, StoreEnded
 from jupyter_dist.messages import Fetch, Found
 from jupyter_dist.processes import exchange as exchange_module
@@ -221,7 +221,8 @@ async def test_result_is_stored_as_it_is_or_as_it_came(holder, reader):
         folder = Path(root, "objects")
         ObjectFolder(folder).make()
         objects = ObjectStore([str(folder)])
-        for copy, held in enumerate((Live(list(range(50_000)), 1), Copied([b"stream", b"buffer"], 1)), 1):
+        results: list[Held] = [Live(list(range(50_000)), 1), Copied([b"stream", b"buffer"], 1)]
+        for copy, held in enumerate(results, 1):
             holder.exchange.store(StartStore(copy, f"{copy:032x}", held), objects)
             assert await holder.next() == StoreEnded(copy, f"{copy:032x}")
         assert unpack_value(objects.read(f"{1:032x}")) == list(range(50_000))

@@ -4,6 +4,7 @@ import pytest
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import placement
+from jupyter_dist.core.scheduler.state import GUESS_S
 from jupyter_dist.messages import MissingValue, Withdraw
 from tests.core.scheduler.bench import Bench
 
@@ -287,9 +288,24 @@ def test_choice_without_room_is_none(bench):
     assert placement.choose_among(bench.state, bench.task("a"), ("w0",), bench.now) is None
 
 
-def test_cost_of_a_worker_full_of_zombies_is_what_it_was_given(bench):
+def test_cost_of_a_worker_full_of_zombies_is_a_guess_for_each(bench):
     client, worker = bench.client(), bench.worker()
     bench.submit(client, "a")
     bench.release(client, "a")
     bench.submit(client, "b", workers=("nobody",))
-    assert placement.cost_s(bench.task("b"), bench.state.members[worker], bench.now) == 0.0
+    assert placement.cost_s(bench.task("b"), bench.state.members[worker], bench.now) == GUESS_S
+
+
+def test_task_behind_a_zombie_is_taken_back_once_and_not_given_to_the_same_hand_again(bench):
+    client, first = bench.client(), bench.worker("w0")
+    bench.submit(client, "input", workers=("w0",))
+    bench.finish(first, "input", None)
+    bench.submit(client, "zombie")
+    bench.submit(client, "behind", "input")
+    bench.release(client, "zombie")
+    second = bench.worker("w1", address="unix:/w1")
+    bench.beat(first, second)
+    bench.tick(0.05)
+    assert [message.attempts for message in bench.heard(first, Withdraw)] == [(bench.attempt("behind"),)]
+    bench.give_back(first, bench.attempt("behind"))
+    assert "behind" in bench.assigned(second)
