@@ -113,9 +113,7 @@ class State:
 
         self.queue: list[QueueEntry] = []  # heap; an entry whose task is not queued any more is dead
         self.restricted: dict[TaskOptions, list[QueueEntry]] = {}  # the same, by which workers may run them
-        self.suspects: dict[
-            Task, Member | None
-        ] = {}  # queued tasks that may have killed a worker, and who is set apart
+        self.suspects: dict[Task, Member | None] = {}  # queued, may have killed a worker; and who is set apart
         self.idle: OrderedDict[Member, None] = OrderedDict()  # workers with a free slot
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
         self.laden: dict[Member, None] = {}  # workers with unstarted attempts in hand
