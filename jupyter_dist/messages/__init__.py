@@ -32,11 +32,23 @@ from jupyter_dist.messages.assignment import (
 from jupyter_dist.messages.base import STORE, DeathCertificate, ErrorInfo, Message, Record
 from jupyter_dist.messages.handshake import (
     PROTOCOL_VERSION,
+    HeldResult,
+    Kept,
     OpenSession,
     Refused,
     RegisterNanny,
     RegisterWorker,
     Welcome,
+)
+from jupyter_dist.messages.journal import (
+    DataRecord,
+    JournalRecord,
+    ResultEntry,
+    ResultsRecord,
+    SessionRecord,
+    SubmissionRecord,
+    TrialsRecord,
+    WantRecord,
 )
 from jupyter_dist.messages.observation import (
     ClusterSnapshot,
@@ -53,7 +65,9 @@ from jupyter_dist.messages.observation import (
 from jupyter_dist.messages.submission import (
     Answer,
     Cancel,
+    ClaimWishes,
     CloseSession,
+    ClusterStopped,
     Describe,
     DescribeTasks,
     FromClient,
@@ -77,6 +91,7 @@ from jupyter_dist.messages.submission import (
 from jupyter_dist.messages.supervision import (
     FreeObjects,
     FromNanny,
+    KeepObjects,
     ProcessPulse,
     Pulse,
     ReplaceWorkers,

@@ -1,7 +1,7 @@
 """Between the scheduler and a worker: what to run, and what came of it."""
 
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
-from jupyter_dist.messages.handshake import Refused, RegisterWorker, Welcome
+from jupyter_dist.messages.handshake import Kept, Refused, RegisterWorker, Welcome
 
 
 class FunctionBody(Message, tag=40):
@@ -137,5 +137,14 @@ class WorkerSample(Message, tag=65):
 
 FromWorker = RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample
 ToWorker = (
-    Welcome | Refused | FunctionBody | AssignTask | Withdraw | StopAttempt | FreeKeys | DropFunctions | SetInlineMax
+    Welcome
+    | Refused
+    | Kept
+    | FunctionBody
+    | AssignTask
+    | Withdraw
+    | StopAttempt
+    | FreeKeys
+    | DropFunctions
+    | SetInlineMax
 )

@@ -2,7 +2,7 @@
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
-from jupyter_dist.messages.handshake import OpenSession, Refused, Welcome
+from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
 
 
@@ -117,6 +117,16 @@ class RetryKeys(Message, tag=23):
     keys: tuple[str, ...]
 
 
+class ClaimWishes(Message, tag=110):
+    """After a connection was made anew: I wish for these, and say so no more; cancel those you do not know.
+
+    The values of ``delivered`` are here already: these need to be cancelled only if the cluster was restarted.
+    """
+
+    wishes: tuple[tuple[int, str], ...]
+    delivered: tuple[tuple[int, str], ...] = ()
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -155,6 +165,12 @@ class KeyCancelled(Message, tag=33):
     reason: str
 
 
+class ClusterStopped(Message, tag=111):
+    """The cluster ends, for good: do not look for it."""
+
+    reason: str
+
+
 class KeyOutput(Message, tag=34):
     """What the task printed since the last such message. ``stream`` is stdout or stderr."""
 
@@ -186,8 +202,21 @@ FromClient = (
     | Describe
     | DescribeTasks
     | RetryKeys
+    | ClaimWishes
     | CloseSession
     | Watch
     | Unwatch
 )
-ToClient = Welcome | Refused | KeyFinished | KeyErred | KeyLost | KeyCancelled | KeyOutput | Answer | Observation
+ToClient = (
+    Welcome
+    | Refused
+    | Kept
+    | ClusterStopped
+    | KeyFinished
+    | KeyErred
+    | KeyLost
+    | KeyCancelled
+    | KeyOutput
+    | Answer
+    | Observation
+)

@@ -51,5 +51,11 @@ class FreeObjects(Message, tag=113):
     names: tuple[str, ...]
 
 
+class KeepObjects(Message, tag=114):
+    """Of what was in the store when the scheduler before this one died, nobody needs anything but these."""
+
+    names: tuple[str, ...]
+
+
 FromNanny = RegisterNanny | Pulse | WorkerDied
-ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | StopHost | FreeObjects
+ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | StopHost | FreeObjects | KeepObjects

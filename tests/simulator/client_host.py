@@ -7,22 +7,26 @@ from functools import partial
 from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, FutureTable, Wish
+from jupyter_dist.core.outgoing import Outgoing
 from jupyter_dist.messages import (
     Answer,
     Cancel,
     CloseSession,
+    Kept,
     MissingValue,
     OpenSession,
     PutValue,
     Release,
+    RestartCluster,
     Submit,
     TaskSpec,
+    Welcome,
 )
 from tests.simulator.network import Link
 from tests.simulator.parties import Parties
 from tests.simulator.plans import LARGE_NBYTES, Plan
 
-LINGER_S = 2.0
+LINGER_S = 5.0
 OUTPUT_MAX = 200
 
 
@@ -39,12 +43,32 @@ class ClientHost:
         self.answered: dict[int, str] = {}
         self.restarts: dict[int, list[Wish]] = {}  # request -> what was wished for by then
         self._reading: dict[int, list[str]] = {}  # number of a wish -> holders that are still to be asked
-        self._link: Link = parties.scheduler.accept(self)
-        self._link.up.send([OpenSession(name, "script", name, LINGER_S, 1)])
+        self._outgoing = Outgoing()
+        self._is_welcome = False
+        self._link: Link
+        self._connect()
+
+    def _connect(self) -> None:
+        if self.is_open:
+            self._link = self.parties.scheduler.accept(self)
+            self._link.up.send([OpenSession(self.name, "script", self.name, LINGER_S, 1)])
 
     def say(self, *messages: Any) -> None:
-        """Say something to the scheduler."""
-        self._link.up.send(messages)
+        """Say something to the scheduler, now or when there is one."""
+        for message in messages:
+            self._outgoing.add(message)
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._is_welcome:
+            messages = self._outgoing.take()
+            if messages:
+                self._link.up.send(messages)
+
+    def break_link(self) -> None:
+        """Lose the connection, but live."""
+        if not self._link.is_broken:
+            self.world.break_randomly(self._link, "connection reset")
 
     # -- what its user does ------------------------------------------------------------------------------------------
 
@@ -95,6 +119,7 @@ class ClientHost:
 
     def close(self) -> None:
         """Close the session in order."""
+        self.world.store.may_leak |= not self._is_welcome
         self.say(CloseSession())
         self._link.break_off(1.0, 0.0, 0.0, 0.0, "closed")
         self._leave()
@@ -119,6 +144,8 @@ class ClientHost:
         if not self.is_open:
             return
         self.world.note(self.name, "hears", messages)
+        for message in messages:
+            self._hear(message)
         for wish in self.table.handle(messages):
             self.parties.oracles.judge_wish(self.name, wish)
             if wish.status == "finished" and wish.value is None and wish.loaded is UNLOADED:
@@ -132,9 +159,19 @@ class ClientHost:
                     if wish.status != "cancelled" and wish.number in self.table.by_number:
                         self.world.fail(f"{wish.key} is {wish.status} after a restart")
 
-    def disconnected(self, _link: Link, _reason: str) -> None:
-        if self.is_open:
-            self._leave()
+    def _hear(self, message: Any) -> None:
+        if isinstance(message, Kept):
+            self._outgoing.on_kept(message.received)
+        elif isinstance(message, Welcome):
+            self._is_welcome = True
+            unanswered = [RestartCluster(request) for request in self.restarts]
+            self._outgoing.resume(message.received, [self.table.claims(), *unanswered])
+            self._flush()
+
+    def disconnected(self, link: Link, _reason: str) -> None:
+        if self.is_open and link is self._link:
+            self._is_welcome = False
+            self.world.clock.after(self.world.rng.uniform(0.01, 0.3), self._connect)
 
     def _judge_output(self) -> None:
         for wish in self.held.values():

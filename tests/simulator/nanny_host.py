@@ -13,6 +13,7 @@ from typing import Any
 from jupyter_dist.messages import (
     DeathCertificate,
     FreeObjects,
+    KeepObjects,
     ProcessPulse,
     Pulse,
     RegisterNanny,
@@ -67,13 +68,18 @@ class NannyHost:
                 self.wanted = message.workers
                 self._keep()
             elif isinstance(message, FreeObjects):
-                self.parties.oracles.judge_freed(message.names)
-                self.world.store.free(message.names)
+                self._free(message.names)
+            elif isinstance(message, KeepObjects):
+                self._free(sorted(self.parties.scheduler.doubtful.difference(message.names)))
             elif isinstance(message, ReplaceWorkers):
                 for name in message.names or tuple(self.workers):
                     worker = self.workers.get(name)
                     if worker is not None:
                         self.end(worker, "asked", message.reason)
+
+    def _free(self, names: Sequence[str]) -> None:
+        self.parties.oracles.judge_freed(names)
+        self.world.store.free(names)
 
     def disconnected(self, link: Link, _reason: str) -> None:
         self._link, self._is_welcome = None, False

@@ -23,6 +23,8 @@ from jupyter_dist.messages import (
     Cancel,
     ErrorInfo,
     InputMissing,
+    MissingValue,
+    RegisterWorker,
     ReplaceWorkers,
     RestartCluster,
     StopAttempt,
@@ -32,6 +34,7 @@ from jupyter_dist.messages import (
 )
 from tests.simulator.world import World
 
+HARMLESS = frozenset({"kill-scheduler", "pause-scheduler", "break-client", "break-nanny"})  # these lose no result
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
@@ -55,6 +58,8 @@ class Oracles:
         self._offered: dict[tuple[str, float, float], int] = {}
         self._last_event = 0
         self._old_pids: set[int] = set()  # processes that were there at the last restart
+        self.finished: set[str] = set()  # keys of which a result was taken
+        self.is_missed = False  # somebody said, perhaps wrongly, that a value is not where it was said to be
         self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
 
     # -- what really happens -----------------------------------------------------------------------------------------
@@ -79,6 +84,11 @@ class Oracles:
             if attempt in self.current and cause in BLAMING_CAUSES:
                 self.poisoned[self.ran_key[attempt]] += 1
 
+    def crashed(self) -> None:
+        """The scheduler was killed: nobody says anything on the old connections any more."""
+        self.current.clear()
+        self._last_event = 0
+
     # -- what the scheduler does -------------------------------------------------------------------------------------
 
     def before(self, source: int, events: Sequence[Any]) -> None:
@@ -87,6 +97,8 @@ class Oracles:
         for event in events:
             if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
                 self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
+            elif isinstance(event, MissingValue):
+                self.is_missed = True
             elif isinstance(event, RestartCluster):
                 self._note_old()
 
@@ -117,6 +129,7 @@ class Oracles:
         for event in state.events:
             is_new = event.number > self._last_event
             if is_new and event.kind == "finished":
+                self.finished.add(event.key)
                 offered = self._offered.pop((event.key, event.started_s, event.stopped_s), None)
                 if offered is None:
                     self.world.fail(f"a result of {event.key} was accepted from an attempt that is not current")
@@ -137,6 +150,8 @@ class Oracles:
         elif isinstance(event, Withdrawn):
             for attempt in event.attempts:
                 self.current.pop(attempt, None)
+        elif isinstance(event, RegisterWorker):
+            self.current.update((attempt, (key, source)) for attempt, key in event.running)
         elif isinstance(event, Disconnected):
             self._end_source(source)
         elif isinstance(event, RestartCluster):
@@ -147,6 +162,9 @@ class Oracles:
             task = message.task
             self.current[task.attempt] = (task.key, receiver)
             self.assigned[task.key] += 1
+            is_kept = task.key in self.finished - self.let_go and not self.is_missed
+            if is_kept and not self.deaths and self.world.swarm.faults <= HARMLESS:
+                self.world.fail(f"{task.key} has a result, which nobody lost, and is run again")
             if self.assigned[task.key] > ATTEMPTS_MAX:
                 self.world.fail(f"{task.key} was handed out {self.assigned[task.key]} times")
         elif isinstance(message, StopAttempt):
@@ -196,6 +214,8 @@ class Oracles:
 
     def judge_wish(self, client: str, wish: Wish) -> None:
         """Judge a wish that changed."""
+        if wish.status == "cancelled" and "before it had written" in wish.reason:
+            self.world.fail(f"{client}: {wish.key} was forgotten with the scheduler")
         delivered = self._settled.get((client, wish.number))
         now_is = (wish.status, wish.value)
         if delivered is not None and wish.status != "cancelled" and now_is != delivered:

@@ -39,8 +39,8 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True) -> None:
-        self.world = World(seed, has_store=has_store)
+    def __init__(self, seed: int, *, has_store: bool = True, has_deaths: bool = True) -> None:
+        self.world = World(seed, has_store=has_store, has_deaths=has_deaths)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -83,7 +83,12 @@ class Simulation:
         """Have all workers asked for, once every host is there."""
         hosts_are_there = all(nanny.is_alive and nanny.is_connected for nanny in self.nannies.values())
         scheduler = self.parties.scheduler
-        if not hosts_are_there or scheduler.is_paused or len(scheduler.machine.state.nannies) != len(self.nannies):
+        if (
+            not hosts_are_there
+            or scheduler.is_paused
+            or scheduler.is_down
+            or len(scheduler.machine.state.nannies) != len(self.nannies)
+        ):
             self.world.clock.after(0.5, self._ask_for_workers)
             return
         for client in self.script.alive()[:1]:
@@ -129,8 +134,10 @@ class Simulation:
                 held = worker.machine._state
                 if held.attempts or held.held or held.kept or held.flying or held.queued or worker.hand:
                     return f"in {worker.name}: {list(held.attempts)} {list(held.held)}"
+        if self.parties.scheduler.journal.keys():
+            return f"in the journal {self.parties.scheduler.journal.keys()}"
         is_told_all = not self.world.swarm.faults & {"break-nanny", "lose-host", "lose-client"}
-        if self.world.store.objects and is_told_all:
+        if self.world.store.objects and is_told_all and not self.world.store.may_leak:
             return f"in the object store {self.world.store.objects}"
         return ""
 
@@ -145,9 +152,9 @@ class Simulation:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True) -> Outcome:
+def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True, has_deaths: bool = True) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store)
+    simulation = Simulation(seed, has_store=has_store, has_deaths=has_deaths)
     world = simulation.world
     fault = ""
     try:

@@ -22,6 +22,10 @@ FAULTS = (
     "lose-client",
     "lose-value",  # a worker has lost a result it holds, and does not know
 )
+DEATHS = (  # drawn apart from the others, so that older worlds stay what they were
+    "kill-scheduler",  # it is killed, and another follows it
+    "break-client",  # a client's connection breaks and is made again
+)
 ACTIONS = ("submit", "put", "release", "cancel", "restart", "scale", "close", "missing")
 
 
@@ -41,6 +45,12 @@ class Swarm:
     poison: float
     raising: float
     horizon_s: float
+
+
+def draw_deaths(seed: int) -> frozenset[str]:
+    """Return the faults of a seed's world that a scheduler, or its connection to a client, can have."""
+    rng = random.Random(f"deaths {seed}")
+    return frozenset(name for name in DEATHS if rng.random() < 0.4)
 
 
 def draw(rng: random.Random) -> Swarm:

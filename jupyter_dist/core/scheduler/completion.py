@@ -27,7 +27,10 @@ def on_finished(state: State, member: Member, message: TaskFinished, now: float)
     state.move(task, MEMORY, now)
     if message.value is None:
         state.hold(task, member)
-    task.certificates = ()
+    task.made_by = message.attempt
+    if task.certificates:
+        task.certificates = ()
+        state.ledger.trials(task)
     _watch_inline(state)
     state.count_finished(task, message.stopped_s - message.started_s)
     state.record_run("finished", now, task, member.name, (message.slot, message.started_s, message.stopped_s))
@@ -59,8 +62,10 @@ def on_erred(state: State, member: Member, message: TaskErred, now: float) -> No
     if message.output:
         _tell_output(state, task, "stdout", message.output)
     run = (message.slot, message.started_s, message.stopped_s)
+    task.erred_by = message.attempt
     if task.retries_left > 0:
         task.retries_left -= 1
+        state.ledger.trials(task)
         state.record_run("retried", now, task, member.name, run)
         lineage.requeue(state, task, now)
         return

@@ -138,7 +138,8 @@ def functions_agree(state: State) -> Iterator[str]:
 
 def work_is_conserved(state: State) -> Iterator[str]:
     """Nothing that any worker may run is queued while a worker has a free slot."""
-    if state.idle and any(map(is_live, state.queue)):
+    is_waiting = state.recover_until_s is not None  # for workers of the scheduler before
+    if state.idle and not is_waiting and any(map(is_live, state.queue)):
         yield f"{len(state.queue)} tasks queued although {len(state.idle)} workers are idle"
 
 
@@ -147,6 +148,20 @@ def store_agrees(state: State) -> Iterator[str]:
     used = {task.stored for task in state.tasks.values() if task.stored}
     if not used.isdisjoint(state.freed):
         yield f"freed and in use: {sorted(used.intersection(state.freed))}"
+
+
+def ledger_agrees(state: State) -> Iterator[str]:
+    """Every record in the journal that tasks share is there for as many as need it, and none is for nobody."""
+    for name in ("submission", "batch"):
+        groups = Counter(group for task in state.tasks.values() if (group := getattr(task, name)) is not None)
+        yield from (
+            f"{name} {group.key}: {group.live}, not {count}" for group, count in groups.items() if group.live != count
+        )
+    for task in state.tasks.values():
+        if task.batch is not None and task.state != MEMORY:
+            yield f"{task} has a value in the journal"
+    if strangers := state.ledger.row_keys() - state.tasks.keys():
+        yield f"the journal has records of {sorted(strangers)}"
 
 
 RULES = (
@@ -158,4 +173,5 @@ RULES = (
     functions_agree,
     work_is_conserved,
     store_agrees,
+    ledger_agrees,
 )

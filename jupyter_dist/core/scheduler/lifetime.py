@@ -5,6 +5,7 @@ from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import PendingRestart, State
 from jupyter_dist.messages import (
     Answer,
+    ClusterStopped,
     FreeObjects,
     KeyCancelled,
     ReplaceWorkers,
@@ -40,7 +41,9 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
 
 def _cancel_all(state: State, reason: str) -> None:
     for session in state.sessions.values():
-        if session.wants:
+        if not session.incarnation:
+            session.missed = reason
+        elif session.wants:
             state.say(session.incarnation, KeyCancelled(tuple(session.wants.values()), reason))
 
 
@@ -94,6 +97,8 @@ def on_stop(state: State, session: Session, message: StopCluster, _now: float) -
 def stop(state: State, reason: str) -> None:
     """Have the nannies end everything."""
     _cancel_all(state, reason)
+    for session in state.sessions.values():
+        state.say(session.incarnation, ClusterStopped(reason))
     for nanny in state.nannies.values():
         state.say(nanny.incarnation, StopHost(reason))
     state.effects.stop = reason

@@ -15,6 +15,7 @@ from jupyter_dist.core.scheduler import (
     lifetime,
     membership,
     observing,
+    replay,
     submission,
 )
 from jupyter_dist.core.scheduler.effects import Effects
@@ -22,6 +23,7 @@ from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
     Cancel,
+    ClaimWishes,
     CloseSession,
     Describe,
     DescribeTasks,
@@ -73,6 +75,7 @@ CLIENT: dict[type, Handler] = {
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
     RetryKeys: submission.on_retry,
+    ClaimWishes: submission.on_claim,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
 }
@@ -126,14 +129,18 @@ class SchedulerMachine:
         if peer is not None:
             peer.heard_s = now
         state = self.state
+        taken = len(events)
         for event in events:
             handler = table.get(type(event))
             if handler is not None:
                 handler(state, peer, event, now)
             else:
+                taken -= 1
                 self._handle_other(source, event, now)
                 table, peer = self._peer(source)
-        return self._settle(now)
+        if isinstance(peer, Member | Session):
+            peer.received += taken
+        return self._settle(now, peer)
 
     def _peer(self, source: int) -> tuple[dict[type, Handler], Member | Session | Nanny | None]:
         """Return what a connection may say, and the record of who it is."""
@@ -170,7 +177,16 @@ class SchedulerMachine:
             del state.nannies[source]
             state.version += 1
 
-    def _settle(self, now: float) -> Effects:
+    def restore(self, records: replay.Records, now: float) -> Effects:
+        """Begin with what the scheduler before wrote down: records by kind and key. Called once, before all else."""
+        replay.restore(self.state, records, now)
+        return self._settle(now)
+
+    def written(self, number: int, now: float) -> None:
+        """Note that the changes of all batches up to this one are on the disk; `tick` tells those who wait for it."""
+        self.state.ledger.on_written(number, now)
+
+    def _settle(self, now: float, peer: Member | Session | Nanny | None = None) -> Effects:
         state = self.state
         dispatch.dispatch(state, now)
         if state.restarts:
@@ -180,12 +196,13 @@ class SchedulerMachine:
         if state.freed and state.nannies:
             lifetime.free_objects(state)
         effects, state.effects = state.effects, Effects()
+        effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer)
         return effects
 
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        others = (observing.deadline(state), state.retract_at_s)
+        others = (observing.deadline(state), state.retract_at_s, state.ledger.ack_due_s, state.recover_until_s)
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
 
     def tick(self, now: float) -> Effects:
@@ -197,6 +214,10 @@ class SchedulerMachine:
             self._ticked_s = now
             membership.on_tick(state, now)
             lifetime.on_tick(state, now)
+            replay.settle_objects(state, now)
+        if state.ledger.ack_due_s is not None and now >= state.ledger.ack_due_s:
+            for incarnation, message in state.ledger.acknowledge():
+                state.say(incarnation, message)
         observing.on_tick(state, now)
         return self._settle(now)
 

@@ -4,7 +4,7 @@ A worker is given up by the first of: the end of its connection, its death certi
 is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
 """
 
-from jupyter_dist.core.scheduler import lineage, recovery, submission
+from jupyter_dist.core.scheduler import lineage, recovery, rejoining, submission
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -22,10 +22,11 @@ from jupyter_dist.messages import (
 BUSY_CPU_PERCENT = 5.0  # a silent process that uses more than this is at work in code that holds the GIL
 
 
-def _welcome(state: State, incarnation: int, name: str) -> Welcome:
+def _welcome(state: State, incarnation: int, name: str, received: int = 0) -> Welcome:
     settings = state.settings
     inline = settings.inline_bytes_max if state.inline_on else 0
-    return Welcome(incarnation, state.epoch, state.cluster, name, settings.heartbeat_s, settings.lease_s, inline)
+    heartbeat_s, lease_s = settings.heartbeat_s, settings.lease_s
+    return Welcome(incarnation, state.epoch, state.cluster, name, heartbeat_s, lease_s, inline, received)
 
 
 # -- workers ---------------------------------------------------------------------------------------------------------
@@ -49,6 +50,7 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     state.add_member(member)
     state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)
     state.say(incarnation, _welcome(state, incarnation, message.name))
+    rejoining.take_back(state, member, message, now)
 
 
 def lose(state: State, member: Member, reason: str, certificate: DeathCertificate | None, now: float) -> None:
@@ -150,7 +152,8 @@ def on_open_session(state: State, incarnation: int, message: OpenSession, _now: 
     session.incarnation = incarnation
     state.session_of[incarnation] = session
     state.version += 1
-    state.say(incarnation, _welcome(state, incarnation, message.name))
+    state.ledger.session(session)
+    state.say(incarnation, _welcome(state, incarnation, message.name, session.received))
     for task in session.wants:
         submission.tell_now(state, session, task)
 
@@ -171,6 +174,7 @@ def close_session(state: State, session: Session, now: float) -> None:
     for task in wanted:
         state.unwant(session, task)
     lineage.release(state, wanted, now)
+    state.ledger.close_session(session)
     state.version += 1
 
 
@@ -218,3 +222,5 @@ def resume(state: State, now: float) -> None:
         member.heard_s = now
     for nanny in state.nannies.values():
         nanny.heard_s = now
+    for session in state.sessions.values():
+        session.expires_s = max(session.expires_s, now + state.settings.lease_s)

@@ -11,6 +11,17 @@ from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
 
 
+class Group:
+    """Tasks whose records share one place in the journal; see `ledger`."""
+
+    __slots__ = ("key", "kind", "live")
+
+    def __init__(self, kind: int, key: str, live: int) -> None:
+        self.kind = kind
+        self.key = key
+        self.live = live  # how many of them still need it
+
+
 class Task:
     """One task. Only `state.State` changes ``state`` and the fields that mirror other tables."""
 
@@ -18,15 +29,18 @@ class Task:
         "arguments",
         "attempt",
         "attempts",
+        "batch",
         "certificates",
         "consumers",
         "dependencies",
         "dependents",
+        "erred_by",
         "error",
         "expected_s",
         "function",
         "holders",
         "key",
+        "made_by",
         "member",
         "missing",
         "nbytes",
@@ -37,6 +51,7 @@ class Task:
         "since_s",
         "state",
         "stored",
+        "submission",
         "type_name",
         "value",
     )
@@ -66,6 +81,10 @@ class Task:
         self.error: ErrorInfo | None = None
         self.retries_left = options.retries
         self.certificates: tuple[DeathCertificate, ...] = ()  # deaths this task may have caused
+        self.erred_by = 0  # the newest attempt that raised: what it says again, after a connection broke, is known
+        self.made_by = 0  # the attempt whose value was taken, also when that is gone by now
+        self.submission: Group | None = None  # where it stands in the journal
+        self.batch: Group | None = None  # where its value does
 
     @property
     def label(self) -> str:
@@ -108,6 +127,7 @@ class Member:
         "occupancy_s",
         "pid",
         "processing",
+        "received",
         "resolve_by_s",
         "running",
         "slots",
@@ -131,6 +151,7 @@ class Member:
         self.heard_s = 0.0
         self.busy_s = 0.0  # when it was last seen silent but at work
         self.processing: dict[int, Task] = {}  # attempt -> task
+        self.received = 0  # messages
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
@@ -170,8 +191,10 @@ class Session:
         "incarnation",
         "kind",
         "linger_s",
+        "missed",
         "name",
         "pid",
+        "received",
         "wants",
         "watch",
     )
@@ -185,6 +208,8 @@ class Session:
         self.incarnation = 0  # 0: not connected
         self.expires_s = 0.0
         self.heard_s = 0.0
+        self.missed = ""  # why its tasks were forgotten while it was not connected
+        self.received = 0  # messages, over all its connections
         self.wants: dict[Task, int] = {}  # -> the number of the wish
         self.alone: tuple[Session, ...] = (self,)
         self.watch: Watcher | None = None

@@ -44,6 +44,7 @@ def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float
     if len(task.certificates) >= state.settings.crash_limit:
         lineage.fail(state, task, conviction(task), now, certificate.worker)
     else:
+        state.ledger.trials(task)
         state.record_task("retried", now, task, certificate.worker, certificate.words)
         lineage.requeue(state, task, now)
 

@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
     ARCS,
+    ERRED,
     FORGOTTEN,
     MEMORY,
     PROCESSING,
@@ -23,6 +24,7 @@ from jupyter_dist.core.scheduler.arcs import (
     TaskState,
 )
 from jupyter_dist.core.scheduler.effects import Effects
+from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
@@ -117,6 +119,9 @@ class State:
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
         self.laden: dict[Member, None] = {}  # workers with unstarted attempts in hand
 
+        self.ledger = Ledger()
+        self.recover_until_s: float | None = None  # until when nothing is handed out: workers may still come back
+        self.keep_objects_at_s: float | None = None  # when to tell which objects of the scheduler before are needed
         self.events: deque[TaskEvent] = deque(maxlen=settings.events_max)
         self.event_number = 0
         self.errors: deque[ErrorView] = deque(maxlen=settings.errors_max)
@@ -136,6 +141,10 @@ class State:
         """Return the place of a new task in the order of submission."""
         self._last_order += 1
         return self._last_order
+
+    def skip_orders(self, last: int) -> None:
+        """Leave places in the order of submission to tasks of the scheduler before."""
+        self._last_order = max(self._last_order, last)
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
@@ -188,10 +197,8 @@ class State:
             step = 1 if to in ACTIVE else -1
             for dependency in task.dependencies:
                 dependency.consumers += step
-        if task.dependents and MEMORY in (was, to):
-            step = -1 if to == MEMORY else 1
-            for dependent in task.dependents:
-                dependent.missing += step
+        if MEMORY in (was, to) or was == ERRED:
+            self._move_value(task, was, to)
         if to == QUEUED:
             self._enqueue(task)
         elif was == QUEUED:
@@ -200,6 +207,18 @@ class State:
             self._trim_queue(task)
         if to == FORGOTTEN:
             self._remove(task)
+
+    def _move_value(self, task: Task, was: TaskState, to: TaskState) -> None:
+        """Note that a task's value, or its error, came or went."""
+        if was == ERRED:
+            self.ledger.leave_error(task)
+            return
+        for dependent in task.dependents or ():
+            dependent.missing += -1 if to == MEMORY else 1
+        if was == MEMORY:
+            self.ledger.leave_memory(task)
+        elif task.function is not None:
+            self.ledger.results.append(task)
 
     def _enqueue(self, task: Task) -> None:
         if task.certificates:
@@ -237,6 +256,7 @@ class State:
 
     def _remove(self, task: Task) -> None:
         del self.tasks[task.key]
+        self.ledger.forget(task)
         self.counts[FORGOTTEN] = 0
         self._label(task).counts[FORGOTTEN] = 0
         for dependency in task.dependencies:
@@ -250,6 +270,9 @@ class State:
             session.wants.clear()
         for task in self.tasks.values():
             self.drop_stored(task)
+        self.ledger.forget_all(self.tasks)
+        for function_id in self.functions:
+            self.ledger.drop_function(function_id)
         self.tasks.clear()
         self.functions.clear()
         self.idle_functions.clear()
@@ -308,6 +331,7 @@ class State:
         entry = self.functions.get(body.id)
         if entry is None:
             entry = self.functions[body.id] = FunctionEntry(body)
+            self.ledger.function(body)
         entry.tasks += 1
         self.idle_functions.pop(body.id, None)
 
@@ -323,6 +347,7 @@ class State:
         while len(self.idle_functions) > IDLE_FUNCTIONS_MAX:
             function_id, _ = self.idle_functions.popitem(last=False)
             del self.functions[function_id]
+            self.ledger.drop_function(function_id)
             dropped.append(function_id)
         return tuple(dropped)
 
@@ -362,9 +387,9 @@ class State:
         self.laden.pop(member, None)
         self.version += 1
 
-    def assign(self, task: Task, member: Member, now: float) -> int:
-        """Give a queued task to a worker and return the number of the attempt."""
-        attempt = self.next_attempt()
+    def assign(self, task: Task, member: Member, now: float, attempt: int = 0) -> int:
+        """Give a task to a worker, or take note that it has it, and return the number of the attempt."""
+        attempt = attempt or self.next_attempt()
         self.move(task, PROCESSING, now)
         task.attempt = attempt
         task.attempts += 1

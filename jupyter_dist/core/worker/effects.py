@@ -43,6 +43,7 @@ class Live(Opaque, frozen=True, eq=False):
     value: object
     nbytes: int
     attempt: int = 0  # which made it; 0: an input
+    type_name: str = ""
 
 
 InputValue = Inline | Fetched | Stored | Live

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.worker import rejoining
 from jupyter_dist.core.worker.effects import Effects, Live
 from jupyter_dist.core.worker.events import Arrived, Began, Ended, FetchFailed, Printed, TakenBack, WorkerEvent
 from jupyter_dist.core.worker.fetching import expire_fetches, gather_inputs, on_arrived, on_fetch_failed, start_fetches
 from jupyter_dist.core.worker.invariants import check
 from jupyter_dist.core.worker.running import (
-    abandon_all,
     expire_attempts,
     make_ready,
     on_began,
@@ -33,6 +33,8 @@ from jupyter_dist.messages import (
     ErrorInfo,
     FreeKeys,
     FunctionBody,
+    HeldResult,
+    Kept,
     Refused,
     SetInlineMax,
     StopAttempt,
@@ -66,6 +68,7 @@ class WorkerMachine:
             Arrived: self._on_arrived,
             FetchFailed: lambda event, _now: on_fetch_failed(self._state, event),
             Refused: self._on_refused,
+            Kept: lambda message, _now: rejoining.on_kept(self._state, message),
         }
 
     def handle(self, source: int, events: Sequence[WorkerEvent], now: float) -> Effects:
@@ -100,6 +103,10 @@ class WorkerMachine:
         """Return the result held for a key."""
         return self._state.held.get(key)
 
+    def list_kept(self) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, str], ...]]:
+        """Return what a scheduler is told before its welcome: the results held, and the attempts that run."""
+        return rejoining.list_kept(self._state)
+
     def count_held(self) -> tuple[int, int]:
         """Return how many results are held, and their bytes."""
         return len(self._state.held), self._state.held_bytes
@@ -108,6 +115,7 @@ class WorkerMachine:
         if self._state.queued:
             start_fetches(self._state, now)
         effects = self._state.take_effects()
+        rejoining.note_said(self._state, effects.says)
         if not self._link:
             effects.says.clear()
         return effects
@@ -118,6 +126,7 @@ class WorkerMachine:
         if self._link:
             return
         self._link = source
+        rejoining.on_welcome(self._state)
         self._state.effects.welcomed = message.name
         self._state.effects.inline_bytes_max = message.inline_bytes_max
 
@@ -127,7 +136,7 @@ class WorkerMachine:
     def _on_disconnected(self, source: int) -> None:
         if source == self._link:
             self._link = 0
-            abandon_all(self._state)
+            rejoining.suspend(self._state)
 
     # -- work and what belongs to it ---------------------------------------------------------------------------------
 

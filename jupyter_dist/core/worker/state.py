@@ -7,11 +7,12 @@ while an attempt needs it, and is nobody's replica. No rule about *when* is here
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from jupyter_dist.core.worker.attempt import Attempt, Step
 from jupyter_dist.core.worker.effects import Effects, Fetched, Live
-from jupyter_dist.messages import AssignedTask, FunctionBody
+from jupyter_dist.messages import AssignedTask, FunctionBody, TaskErred, TaskFinished
 from jupyter_dist.settings import Settings
 
 
@@ -59,6 +60,9 @@ class State:
         self.kept: dict[str, Kept] = {}
         self.queued: dict[str, KeyFetch] = {}  # fetches that wait for their turn, oldest first
         self.flying: dict[str, KeyFetch] = {}  # fetches under way
+        self.said = 0  # messages on this connection to the scheduler
+        self.unkept: deque[tuple[int, TaskFinished | TaskErred]] = deque()  # which of them it may still forget
+        self.told_held: set[int] = set()  # attempts whose results were listed when this connection was made
         self._last_request = 0
 
     def take_effects(self) -> Effects:
