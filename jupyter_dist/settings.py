@@ -29,6 +29,8 @@ class Settings:
     start_s_max: float = 30.0  # how long a cluster may take to come up
     stop_s_max: float = 5.0  # how long an orderly shutdown may take before processes are killed
 
+    reconnect_s_max: float = 60.0  # how long a client looks for a scheduler it has lost
+
     # the wire
     frame_bytes_max: int = 256 * MIB  # control frame: messages with small user bytes
     object_bytes_max: int = 16 * 1024 * MIB  # one object between two processes

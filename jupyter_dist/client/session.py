@@ -16,27 +16,34 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from jupyter_dist.client.line import Line
+from jupyter_dist.client.silence import Silence
 from jupyter_dist.client.waiting import Watcher
-from jupyter_dist.comm.channel import Channel
-from jupyter_dist.comm.connect import connect
-from jupyter_dist.comm.links import CLIENT_SIDE
 from jupyter_dist.core.futures import FutureTable, Wish
+from jupyter_dist.core.outgoing import Outgoing
 from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
     Answer,
     CloseSession,
+    ClusterStopped,
+    Describe,
+    DescribeTasks,
     FunctionBody,
     KeyFinished,
     KeyOutput,
+    Kept,
     Message,
     Observation,
     OpenSession,
+    Ping,
     PutValue,
-    Refused,
     Release,
+    RestartCluster,
     RetryKeys,
+    ScaleCluster,
+    StopCluster,
     Submit,
     TaskOptions,
     TaskSpec,
@@ -45,6 +52,8 @@ from jupyter_dist.messages import (
 from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
+
+REPEATABLE = (Describe, DescribeTasks, RestartCluster, ScaleCluster, StopCluster, Ping)  # may be granted twice
 
 
 class Session:
@@ -67,20 +76,27 @@ class Session:
         self.table = FutureTable(settings.output_bytes_max)
         self.closed_reason = ""
         self.on_observation: Callable[[Observation], None] | None = None
+        self.on_resumed: Callable[[bool], None] | None = None  # told whether the scheduler is another one
+        self.epoch = 0  # of the scheduler
         self._loop = asyncio.get_running_loop()
-        self._channel: Channel | None = None
-        self._outgoing: deque[Message] = deque()
+        self._line: Line | None = None
+        self._outgoing = Outgoing()
         self._dropped: deque[Wish] = deque()
         self._is_flushing = False
-        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._answers: dict[int, tuple[asyncio.Future[Answer], Message]] = {}
         self._last_request = 0
-        self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
-        self.welcome: Welcome | None = None
+        self._silence = Silence(self)
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing more can be asked."""
         return bool(self.closed_reason)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes from the scheduler just now, in words; empty as a rule."""
+        lost = self._line.lost_reason if self._line is not None else ""
+        return f"the connection was lost ({lost}) and is looked for" if lost else self._silence.words
 
     async def open(self, *, kind: str, name: str, linger_s: float) -> None:
         """Connect and be welcomed.
@@ -94,28 +110,19 @@ class Session:
         ClusterError
             The scheduler refused, with its reason.
         """
-        info = self.info
+        opening = OpenSession(new_token(), kind, name, linger_s, os.getpid())
+        self._line = Line(self.info, self.settings, opening, self)
         try:
-            self._channel = await connect(
-                info.address,
-                role="client",
-                identity_cluster=info.cluster,
-                secret=info.secret,
-                codec=CLIENT_SIDE,
-                receiver=self,
-                settings=self.settings,
-            )
+            await self._line.connect()
+        except TimeoutError as error:
+            raise ClusterError(
+                f"the scheduler of {self.info.name!r} does not answer: it may be stopped or overloaded"
+            ) from error
         except OSError as error:
             raise NoClusterError(
-                f"the cluster {info.name!r} does not answer ({error}). Start one with `%distributed start`, "
+                f"the cluster {self.info.name!r} does not answer ({error}). Start one with `%distributed start`, "
                 "`jupyter dist start`, or `Executor(n_workers=…)`"
             ) from error
-        self._channel.send(OpenSession(new_token(), kind, name, linger_s, os.getpid()))
-        async with asyncio.timeout(self.settings.handshake_s_max):
-            await asyncio.wait([self._welcomed])
-        if self._welcomed.cancelled():
-            raise ClusterClosedError(self.closed_reason)
-        self.welcome = self._welcomed.result()
 
     # -- wishes: any thread ------------------------------------------------------------------------------------------
 
@@ -245,7 +252,7 @@ class Session:
     # -- the queue to the scheduler ----------------------------------------------------------------------------------
 
     def _say(self, message: Message) -> None:
-        self._outgoing.append(message)
+        self._outgoing.add(message)
         self._wake()
 
     def _wake(self) -> None:
@@ -255,14 +262,17 @@ class Session:
                 self._loop.call_soon_threadsafe(self._flush)
 
     def _flush(self) -> None:
-        """Send what was said. Runs in the loop."""
+        """Send what was said, if there is a scheduler. Runs in the loop."""
         self._is_flushing = False
+        line = self._line
+        if line is None or not line.is_open:
+            return
         with self.lock:
             self._release_dropped()
-            messages = list(self._outgoing)
-            self._outgoing.clear()
-        if messages and self._channel is not None:
-            self._channel.send_all(messages)
+            messages = self._outgoing.take()
+        if messages:
+            line.send(messages)
+            self._silence.watch()
 
     def _release_dropped(self) -> None:
         keys = []
@@ -271,12 +281,37 @@ class Session:
             if self.table.drop(wish):
                 keys.append(wish.key)
         if keys:
-            self._outgoing.append(Release(tuple(keys)))
+            self._outgoing.add(Release(tuple(keys)))
 
     # -- what the scheduler says: the loop ---------------------------------------------------------------------------
 
-    def received(self, messages: list[Message], _buffers: list[memoryview]) -> None:
+    def welcomed(self, welcome: Welcome, *, is_first: bool) -> None:
+        """Take note that there is a connection: say again what the scheduler may have forgotten."""
+        is_another, self.epoch = welcome.epoch != self.epoch, welcome.epoch
+        if not is_first:
+            with self.lock:
+                self._release_dropped()
+                self._outgoing.resume(welcome.received, [self.table.claims(), *self._ask_again()])
+            if self.on_resumed is not None:
+                self.on_resumed(is_another)
+        self._flush()
+
+    def _ask_again(self) -> list[Message]:
+        """Return the requests to repeat; those that may have been granted already are answered with an error."""
+        again: list[Message] = []
+        for request, (answer, message) in tuple(self._answers.items()):
+            if isinstance(message, REPEATABLE):
+                again.append(message)
+            else:
+                del self._answers[request]
+                if not answer.done():
+                    words = "the connection to the scheduler was lost before it answered: ask again"
+                    answer.set_exception(ClusterError(words))
+        return again
+
+    def heard(self, messages: list[Message]) -> None:
         """Take one frame."""
+        self._silence.end()
         with self.lock:
             changed = self.table.handle(messages)
             told = self._watchers_of(changed)
@@ -299,16 +334,17 @@ class Session:
         if isinstance(message, KeyOutput):
             self._hear_output(message)
         elif isinstance(message, Answer):
-            answer = self._answers.pop(message.request, None)
+            answer, _ = self._answers.pop(message.request, (None, None))
             if answer is not None and not answer.done():
                 answer.set_result(message)
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)
-        elif isinstance(message, Welcome):
-            self._welcomed.set_result(message)
-        elif isinstance(message, Refused) and not self._welcomed.done():
-            self._welcomed.set_exception(ClusterError(message.reason))
+        elif isinstance(message, Kept):
+            with self.lock:
+                self._outgoing.on_kept(message.received)
+        elif isinstance(message, ClusterStopped):
+            self.abort(message.reason)
 
     def _hear_output(self, message: KeyOutput) -> None:
         wish = self.table.by_number.get(message.wish)
@@ -318,9 +354,16 @@ class Session:
             except Exception:  # one listener's fault must not end the session
                 log.exception("the listener of %s failed", wish.key)
 
-    def closed(self, reason: str) -> None:
-        """Take the end of the channel: whatever has not been delivered will not be."""
-        self._end(f"the connection to the cluster {self.info.name!r} was lost: {reason or 'it stopped'}")
+    def ended(self, reason: str) -> None:
+        """Take the end of the line: whatever has not been delivered will not be."""
+        self._end(reason)
+
+    def is_waiting(self) -> bool:
+        """Whether something is to come from the scheduler."""
+        if self._answers:
+            return True
+        with self.lock:
+            return any(not wish.is_settled for wish in reversed(self.table.by_number.values()))
 
     def _end(self, reason: str) -> None:
         with self.lock:
@@ -329,8 +372,7 @@ class Session:
             self.closed_reason = reason
             told = self._watchers_of(self.table.cancel_all(reason))
         _notify(told)
-        self._welcomed.cancel()
-        for answer in self._answers.values():
+        for answer, _ in self._answers.values():
             if not answer.done():
                 answer.set_exception(ClusterClosedError(reason))
                 answer.exception()  # seen here: nobody may be waiting any more
@@ -350,9 +392,10 @@ class Session:
         """
         self.check_open()
         self._last_request += 1
+        message = make(self._last_request)
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._answers[self._last_request] = answer
-        self.say(make(self._last_request))
+        self._answers[self._last_request] = answer, message
+        self.say(message)
         result = await answer
         if result.error:
             raise ClusterError(result.error)
@@ -360,17 +403,19 @@ class Session:
 
     def abort(self, reason: str) -> None:
         """End the session without a word to the scheduler."""
-        if self._channel is not None:
-            self._channel.abort(reason)
+        if self._line is not None:
+            self._line.abort(reason)
         self._end(reason)
 
     async def close(self, reason: str) -> None:
         """End the session in order: what only it wanted is released."""
-        if self._channel is not None and not self.closed_reason:
+        line = self._line
+        if line is not None and not self.closed_reason:
             self._flush()
-            self._channel.send(CloseSession())
+            if line.is_open:
+                line.send([CloseSession()])
             self._end(reason)
-            self._channel.close(reason)
+            line.close(reason)
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:
@@ -388,11 +433,7 @@ async def open_session(
     session = Session(info, settings)
     try:
         await session.open(kind=kind, name=name, linger_s=linger_s)
-    except BaseException as error:
+    except BaseException:
         session.abort("it could not be opened")
-        if not isinstance(error, TimeoutError):
-            raise
-        raise ClusterError(
-            f"the scheduler of {info.name!r} does not answer: it may be stopped or overloaded"
-        ) from error
+        raise
     return session

@@ -48,7 +48,7 @@ class Outgoing:
         ``after`` is what is to be said at the end of that.
         """
         again = [message for number, message in self._unkept if number > received]
-        self._unkept.clear()
+        self._unkept = deque(kept for kept in self._unkept if kept[0] <= received)
         self._said = received
         self._queue.extendleft(reversed(again))
         self._queue.extend(after)

@@ -42,6 +42,7 @@ from jupyter_dist.messages.handshake import (
 )
 from jupyter_dist.messages.journal import (
     DataRecord,
+    HostRecord,
     JournalRecord,
     ResultEntry,
     ResultsRecord,
@@ -77,6 +78,7 @@ from jupyter_dist.messages.submission import (
     KeyLost,
     KeyOutput,
     MissingValue,
+    Ping,
     PutValue,
     Release,
     RestartCluster,

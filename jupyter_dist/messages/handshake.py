@@ -18,7 +18,7 @@ class RegisterWorker(Message, tag=1):
     """A worker's first message to the scheduler. ``address`` is where its results can be fetched.
 
     ``held`` and ``running`` (attempt, key) are what it has from before its last connection was lost; of what it runs
-    some may have ended: that is said after the welcome.
+    some may have ended: that is said after the welcome. One that was stopped has an empty key.
     """
 
     name: str

@@ -17,6 +17,7 @@ ERROR = 5  # key: the task's
 TRIALS = 6  # key: the task's
 SESSION = 7  # key: its id
 WANT = 8  # key: the session's id, "/", the task's key
+HOST = 9  # key: the nanny's name
 
 
 class SubmissionRecord(Record):
@@ -73,6 +74,7 @@ class SessionRecord(Record):
     linger_s: float
     pid: int
     received: int
+    missed: str = ""
 
 
 class WantRecord(Record):
@@ -81,8 +83,22 @@ class WantRecord(Record):
     wish: int
 
 
+class HostRecord(Record):
+    """A nanny that was there."""
+
+    host: str
+
+
 JournalRecord = (
-    FunctionBody | SubmissionRecord | DataRecord | ResultsRecord | ErrorInfo | TrialsRecord | SessionRecord | WantRecord
+    FunctionBody
+    | SubmissionRecord
+    | DataRecord
+    | ResultsRecord
+    | ErrorInfo
+    | TrialsRecord
+    | SessionRecord
+    | WantRecord
+    | HostRecord
 )
 RECORDS: dict[int, type] = {
     FUNCTION: FunctionBody,
@@ -93,4 +109,5 @@ RECORDS: dict[int, type] = {
     TRIALS: TrialsRecord,
     SESSION: SessionRecord,
     WANT: WantRecord,
+    HOST: HostRecord,
 }

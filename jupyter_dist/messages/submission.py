@@ -111,6 +111,12 @@ class DescribeTasks(Message, tag=22):
     keys: tuple[str, ...] = ()
 
 
+class Ping(Message, tag=112):
+    """Ask for a sign of life."""
+
+    request: int
+
+
 class RetryKeys(Message, tag=23):
     """Try these erred tasks again, and with them the inputs whose error they passed on."""
 
@@ -203,6 +209,7 @@ FromClient = (
     | DescribeTasks
     | RetryKeys
     | ClaimWishes
+    | Ping
     | CloseSession
     | Watch
     | Unwatch

@@ -30,6 +30,7 @@ class SchedulerHost:
         self.machine = SchedulerMachine(world.swarm.settings, 1, "simulated", world.now)
         self.journal = Journal(world, self._on_written)
         self.links: dict[int, Link] = {}
+        self._sources: set[int] = set()  # of all connections that were made with this scheduler, not one before
         self._armed_s = float("inf")
         self._backlog: list[tuple[int, Sequence[Any]]] = []
         self._paused_until_s = 0.0
@@ -44,6 +45,7 @@ class SchedulerHost:
             link.break_off(0.0, 0.0, 0.0, 0.001, "nobody listens")
         else:
             self.links[link.source] = link
+            self._sources.add(link.source)
         return link
 
     def crash(self) -> None:
@@ -55,6 +57,7 @@ class SchedulerHost:
         self._backlog.clear()
         self._armed_s = float("inf")
         links, self.links = self.links, {}
+        self._sources.clear()
         for link in links.values():
             self.world.break_randomly(link, "end of stream", far_s=0.2)
         self.doubtful.update(self.world.store.objects)
@@ -80,8 +83,8 @@ class SchedulerHost:
             self._arm()
 
     def _on_closed(self, source: int, reason: str) -> None:
-        if self.links.pop(source, None) is not None:
-            self.deliver(source, [Disconnected(reason)])
+        self.links.pop(source, None)
+        self.deliver(source, [Disconnected(reason)])
 
     @property
     def is_paused(self) -> bool:
@@ -111,7 +114,7 @@ class SchedulerHost:
         if self.is_paused:
             self._backlog.append((source, events))
             return
-        if self.is_down or (source not in self.links and not isinstance(events[0], Disconnected)):
+        if source not in self._sources:
             return
         self.world.note("scheduler", f"hears {source}:", events)
         self.oracles.before(source, events)

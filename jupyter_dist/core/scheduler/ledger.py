@@ -21,6 +21,7 @@ from jupyter_dist.messages import (
     DataRecord,
     ErrorInfo,
     FunctionBody,
+    HostRecord,
     JournalRecord,
     Kept,
     ResultEntry,
@@ -31,7 +32,7 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
 
 ACK_S = 0.1  # how long a peer is left without a word that what it said is written
 TOLD_MAX = 512  # batches that are written and not acknowledged before that is done at once
@@ -39,7 +40,7 @@ ROWS = frozenset({DATA, ERROR, TRIALS, WANT})  # kinds whose records are of one 
 
 
 class Change(NamedTuple):
-    """A record to write, or with none the key to remove. ``is_new``: there is no record under this key yet."""
+    """A record to write, or with none the key to remove. ``is_new``: this key never had a record."""
 
     kind: int
     key: str
@@ -132,13 +133,18 @@ class Ledger:
 
     def session(self, session: Session) -> None:
         """Note a client, and how much it said."""
-        record = SessionRecord(session.kind, session.name, session.linger_s, session.pid, session.received)
+        kind, name, received = session.kind, session.name, session.received
+        record = SessionRecord(kind, name, session.linger_s, session.pid, received, session.missed)
         self.changes.append(Change(SESSION, session.id, record))
 
     def close_session(self, session: Session) -> None:
         """Note that it is gone."""
         self.changes.append(Change(SESSION, session.id, None))
         self._written.pop(session, None)
+
+    def host(self, nanny: str, host: str) -> None:
+        """Note a nanny."""
+        self.changes.append(Change(HOST, nanny, HostRecord(host)))
 
     # -- what the next scheduler knows already -----------------------------------------------------------------------
 
@@ -228,10 +234,8 @@ class Ledger:
             self.changes.append(Change(group.kind, group.key, None))
 
     def _write_row(self, task: Task, kind: int, key: str, record: JournalRecord) -> None:
-        rows = self._rows.setdefault(task.key, set())
-        is_new = (kind, key) not in rows
-        rows.add((kind, key))
-        self.changes.append(Change(kind, key, record, is_new))
+        self._rows.setdefault(task.key, set()).add((kind, key))
+        self.changes.append(Change(kind, key, record))
 
     def _remove_row(self, task: Task, kind: int, key: str) -> None:
         rows = self._rows.get(task.key)

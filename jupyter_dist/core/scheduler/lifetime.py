@@ -31,6 +31,10 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
         for task in tuple(member.held):
             state.drop_replica(task, member)
         state.remove_member(member)
+    for incarnation, parked in state.parked.items():
+        state.fenced.add((parked.name, parked.pid))
+        state.effects.closes[incarnation] = reason
+    state.parked.clear()
     state.forget_all()
     for nanny in state.nannies.values():
         state.fenced.update((name, pid) for name, (pid, _state, _cpu) in nanny.pulses.items())  # also who is on its way
@@ -41,9 +45,9 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
 
 def _cancel_all(state: State, reason: str) -> None:
     for session in state.sessions.values():
-        if not session.incarnation:
-            session.missed = reason
-        elif session.wants:
+        session.missed = reason  # if it does not hear of it
+        state.ledger.session(session)
+        if session.wants:
             state.say(session.incarnation, KeyCancelled(tuple(session.wants.values()), reason))
 
 

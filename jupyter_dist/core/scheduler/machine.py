@@ -31,6 +31,7 @@ from jupyter_dist.messages import (
     Message,
     MissingValue,
     OpenSession,
+    Ping,
     Pulse,
     PutValue,
     RegisterNanny,
@@ -76,6 +77,7 @@ CLIENT: dict[type, Handler] = {
     DescribeTasks: observing.on_describe_tasks,
     RetryKeys: submission.on_retry,
     ClaimWishes: submission.on_claim,
+    Ping: observing.on_ping,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
 }
@@ -156,7 +158,7 @@ class SchedulerMachine:
     def _handle_other(self, source: int, event: Event, now: float) -> None:
         """Handle a connection's first and last words, and those it has no right to."""
         state = self.state
-        is_known = source in state.members or source in state.session_of or source in state.nannies
+        is_known = any(source in table for table in (state.members, state.session_of, state.nannies, state.parked))
         register = FIRST.get(type(event))
         if isinstance(event, Disconnected):
             self._disconnected(source, event.reason, now)
@@ -169,6 +171,7 @@ class SchedulerMachine:
 
     def _disconnected(self, source: int, reason: str, now: float) -> None:
         state = self.state
+        state.parked.pop(source, None)
         if source in state.members:
             membership.on_worker_gone(state, state.members[source], reason, now)
         elif source in state.session_of:
@@ -188,6 +191,8 @@ class SchedulerMachine:
 
     def _settle(self, now: float, peer: Member | Session | Nanny | None = None) -> Effects:
         state = self.state
+        if state.parked and not replay.has_to_wait(state, now):
+            membership.admit_parked(state, now)
         dispatch.dispatch(state, now)
         if state.restarts:
             lifetime.settle_restarts(state, now)
@@ -203,6 +208,7 @@ class SchedulerMachine:
         """Return when `tick` is due."""
         state = self.state
         others = (observing.deadline(state), state.retract_at_s, state.ledger.ack_due_s, state.recover_until_s)
+        others += (state.admit_at_s,) if state.parked else ()
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
 
     def tick(self, now: float) -> Effects:

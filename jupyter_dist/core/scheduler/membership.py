@@ -4,7 +4,7 @@ A worker is given up by the first of: the end of its connection, its death certi
 is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
 """
 
-from jupyter_dist.core.scheduler import lineage, recovery, rejoining, submission
+from jupyter_dist.core.scheduler import lineage, recovery, rejoining, replay, submission
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -34,6 +34,9 @@ def _welcome(state: State, incarnation: int, name: str, received: int = 0) -> We
 
 def on_register_worker(state: State, incarnation: int, message: RegisterWorker, now: float) -> None:
     """Let a worker in, unless it is one that was replaced."""
+    if replay.has_to_wait(state, now):
+        state.parked[incarnation] = message
+        return
     if (message.name, message.pid) in state.fenced:
         state.say(incarnation, Refused(f"{message.name} (pid {message.pid}) was replaced: fenced"))
         state.effects.closes[incarnation] = "fenced"
@@ -51,6 +54,13 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)
     state.say(incarnation, _welcome(state, incarnation, message.name))
     rejoining.take_back(state, member, message, now)
+
+
+def admit_parked(state: State, now: float) -> None:
+    """Let those in who had to wait."""
+    parked, state.parked = state.parked, {}
+    for incarnation, message in parked.items():
+        on_register_worker(state, incarnation, message, now)
 
 
 def lose(state: State, member: Member, reason: str, certificate: DeathCertificate | None, now: float) -> None:
@@ -102,6 +112,7 @@ def on_register_nanny(state: State, incarnation: int, message: RegisterNanny, no
             del state.nannies[older.incarnation]
             state.effects.closes[older.incarnation] = "the same nanny connected again"
     state.nannies[incarnation] = nanny
+    state.ledger.host(nanny.name, nanny.host)
     state.version += 1
     state.say(incarnation, _welcome(state, incarnation, message.name))
 

@@ -17,6 +17,7 @@ from jupyter_dist.messages import (
     DescribeTasks,
     FunctionView,
     Observation,
+    Ping,
     TaskEvent,
     TaskHome,
     TaskView,
@@ -39,6 +40,11 @@ def on_watch(state: State, session: Session, message: Watch, now: float) -> None
 def on_unwatch(_state: State, session: Session, _message: Unwatch, _now: float) -> None:
     """Stop telling it."""
     session.watch = None
+
+
+def on_ping(state: State, session: Session, message: Ping, _now: float) -> None:
+    """Give a sign of life."""
+    state.say(session.incarnation, Answer(message.request))
 
 
 def on_describe(state: State, session: Session, message: Describe, now: float) -> None:

@@ -190,6 +190,7 @@ class Session:
         "id",
         "incarnation",
         "kind",
+        "is_awaited",
         "linger_s",
         "missed",
         "name",
@@ -208,7 +209,8 @@ class Session:
         self.incarnation = 0  # 0: not connected
         self.expires_s = 0.0
         self.heard_s = 0.0
-        self.missed = ""  # why its tasks were forgotten while it was not connected
+        self.is_awaited = False  # it may still say again what a scheduler before this one did not write down
+        self.missed = ""  # why its tasks were forgotten, should it not have heard of it
         self.received = 0  # messages, over all its connections
         self.wants: dict[Task, int] = {}  # -> the number of the wish
         self.alone: tuple[Session, ...] = (self,)

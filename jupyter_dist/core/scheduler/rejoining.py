@@ -24,7 +24,8 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
             state.assign(task, member, now, attempt)
         else:
             member.zombies.add(attempt)
-            state.say(member.incarnation, StopAttempt(attempt))
+            if key:
+                state.say(member.incarnation, StopAttempt(attempt))
     state.refresh(member)
 
 

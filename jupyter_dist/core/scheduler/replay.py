@@ -19,7 +19,9 @@ from jupyter_dist.messages import (
     DataRecord,
     ErrorInfo,
     FunctionBody,
+    HostRecord,
     KeepObjects,
+    ResultEntry,
     ResultsRecord,
     SessionRecord,
     SubmissionRecord,
@@ -27,11 +29,12 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
 
 Records = Mapping[int, Mapping[str, Any]]
 RecordT = TypeVar("RecordT")
 
+CLAIM_S = 0.5  # how long workers wait for clients, which alone may know what these bring along
 OBJECTS_AFTER_LEASES = 2  # how long clients have to come back before what is in the object store counts as nobody's
 
 
@@ -40,7 +43,8 @@ def restore(state: State, records: Records, now: float) -> None:
     sessions = _of(records, SESSION, SessionRecord)
     for session_id, record in sessions.items():
         session = Session(session_id, record.kind, record.name, record.linger_s, record.pid)
-        session.received = record.received
+        session.received, session.missed = record.received, record.missed
+        session.is_awaited = True
         session.expires_s = now + max(record.linger_s, state.settings.lease_s)
         state.sessions[session_id] = session
     _restore_data(state, records)
@@ -48,6 +52,7 @@ def restore(state: State, records: Records, now: float) -> None:
     _restore_wants(state, records)
     _restore_values(state, records, now)
     _restore_errors(state, records, now)
+    state.expected_nannies = frozenset(_of(records, HOST, HostRecord))
     state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
     tasks = tuple(state.tasks.values())
     lineage.release(state, tasks, now)
@@ -55,6 +60,7 @@ def restore(state: State, records: Records, now: float) -> None:
         lineage.activate(state, task, now)
     if tasks:
         state.recover_until_s = now + state.settings.lease_s
+        state.admit_at_s = now + CLAIM_S
         state.record("recovered", now, f"a new scheduler took over {len(state.tasks):,} tasks")
 
 
@@ -121,25 +127,29 @@ def _restore_values(state: State, records: Records, now: float) -> None:
             task.stored = record.stored
             state.move(task, MEMORY, now)
     for number, batch in sorted(_of(records, RESULTS, ResultsRecord).items()):
-        kept = []
-        for entry in batch.results:
-            task = state.tasks.get(entry.key)
-            if task is None or task.function is None:
-                continue
-            if task.state != RELEASED:  # an earlier value's record, of which others still need the rest
-                state.move(task, RELEASED, now)
-                state.set_value(task, None, 0, "")
-            task.made_by = entry.attempt
-            if entry.value is not None or entry.stored:
-                state.set_value(task, entry.value, entry.nbytes, entry.type_name)
-                task.stored = entry.stored
-                state.move(task, MEMORY, now)
-                kept.append(task)
+        kept = [task for entry in batch.results if (task := _restore_result(state, entry, now)) is not None]
         state.ledger.results.clear()  # they are written already
         if kept:
             state.ledger.adopt_batch(number, kept)
         else:
             state.ledger.discard(RESULTS, number)
+
+
+def _restore_result(state: State, entry: ResultEntry, now: float) -> Task | None:
+    """Give a task the value a batch has for it; return the task if the value is here, and not with a worker."""
+    task = state.tasks.get(entry.key)
+    if task is None or task.function is None:
+        return None
+    if task.state == MEMORY:  # an earlier value: others still need the rest of its batch
+        state.move(task, RELEASED, now)
+        state.set_value(task, None, 0, "")
+    task.made_by = entry.attempt
+    if entry.value is None and not entry.stored:
+        return None
+    state.set_value(task, entry.value, entry.nbytes, entry.type_name)
+    task.stored = entry.stored
+    state.move(task, MEMORY, now)
+    return task
 
 
 def _restore_errors(state: State, records: Records, now: float) -> None:
@@ -160,12 +170,23 @@ def _restore_errors(state: State, records: Records, now: float) -> None:
         task.error = error
 
 
+def has_to_wait(state: State, now: float) -> bool:
+    """Whether a worker is let in only later: what it brings may be known to a client that is not back yet."""
+    if state.admit_at_s is None:
+        return False
+    if now < state.admit_at_s and any(session.is_awaited for session in state.sessions.values()):
+        return True
+    state.admit_at_s = None
+    return False
+
+
 def is_recovered(state: State, now: float) -> bool:
     """Whether nobody who may still bring something along has to be waited for any longer."""
     if state.recover_until_s is None:
         return True
     alive = sum(member.state == "running" for member in state.members.values())
-    if now < state.recover_until_s and not (state.nannies and alive >= wanted_workers(state)):
+    all_there = state.expected_nannies <= {nanny.name for nanny in state.nannies.values()}
+    if now < state.recover_until_s and not (all_there and alive >= wanted_workers(state)):
         return False
     state.recover_until_s = None
     return True

@@ -28,7 +28,7 @@ from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import ErrorView, FunctionBody, Message, TaskEvent, TaskOptions
+from jupyter_dist.messages import ErrorView, FunctionBody, Message, RegisterWorker, TaskEvent, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -121,6 +121,9 @@ class State:
 
         self.ledger = Ledger()
         self.recover_until_s: float | None = None  # until when nothing is handed out: workers may still come back
+        self.admit_at_s: float | None = None  # when workers are let in that came before all clients were back
+        self.parked: dict[int, RegisterWorker] = {}  # these
+        self.expected_nannies: frozenset[str] = frozenset()  # who was there under the scheduler before
         self.keep_objects_at_s: float | None = None  # when to tell which objects of the scheduler before are needed
         self.events: deque[TaskEvent] = deque(maxlen=settings.events_max)
         self.event_number = 0

@@ -152,8 +152,12 @@ def on_retry(state: State, _session: Session, message: RetryKeys, now: float) ->
         lineage.activate(state, task, now)
 
 
-def on_claim(state: State, session: Session, message: ClaimWishes, _now: float) -> None:
-    """Cancel what a client wishes for and nobody here knows of."""
+def on_claim(state: State, session: Session, message: ClaimWishes, now: float) -> None:
+    """Agree with a client on what it wishes for, after its connection was made anew.
+
+    What it wishes for and nobody here knows is cancelled; what it was said to wish for and does not is released.
+    """
+    session.is_awaited = False
     claimed = message.wishes + (message.delivered if session.missed else ())
     wants = {task.key: wish for task, wish in session.wants.items()}
     unknown = tuple(wish for wish, key in claimed if wants.get(key) != wish)
@@ -161,6 +165,12 @@ def on_claim(state: State, session: Session, message: ClaimWishes, _now: float) 
         reason = session.missed or "the scheduler died before it had written down what this is"
         state.say(session.incarnation, KeyCancelled(unknown, reason))
     session.missed = ""
+    known = {wish for wish, _ in message.wishes + message.delivered}
+    dropped = [task for task, wish in session.wants.items() if wish not in known]
+    for task in dropped:
+        state.unwant(session, task)
+    lineage.release(state, dropped, now)
+    _note_unwanted(state, session, dropped)
 
 
 def on_missing_value(state: State, session: Session, message: MissingValue, now: float) -> None:

@@ -115,7 +115,7 @@ class WorkerMachine:
         if self._state.queued:
             start_fetches(self._state, now)
         effects = self._state.take_effects()
-        rejoining.note_said(self._state, effects.says)
+        rejoining.note_said(self._state, effects.says, is_heard=bool(self._link))
         if not self._link:
             effects.says.clear()
         return effects

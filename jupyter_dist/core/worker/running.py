@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jupyter_dist.core.worker import rejoining
 from jupyter_dist.core.worker.attempt import FETCHING, READY, Attempt
 from jupyter_dist.core.worker.effects import NO_INPUTS, Live, ReadyTask, TakeBack
 from jupyter_dist.core.worker.events import Began, Ended, Printed, TakenBack
@@ -51,6 +52,7 @@ def on_stop(state: State, message: StopAttempt) -> None:
     attempt = state.attempts.get(message.attempt)
     if attempt is None:
         state.free_made_by(message.attempt)
+        rejoining.on_stop(state, message.attempt)
         return
     attempt.stopped = True
     if attempt.state == FETCHING:
@@ -86,11 +88,14 @@ def on_ended(state: State, event: Ended) -> None:
         _discard(state, event)
         return
     state.end_attempt(attempt, "ended")
+    if attempt.stopped:
+        state.unwanted.add(reply.attempt)
     says = state.effects.says
     says.extend(event.output)
     if isinstance(reply, TaskErred):
         says.append(_explain_timeout(reply, attempt) if attempt.timed_out else reply)
     elif isinstance(reply, InputMissing):
+        state.unwanted.discard(reply.attempt)
         says.append(reply)
     elif attempt.stopped:
         says.append(msgspec.structs.replace(reply, value=None, nbytes=0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from jupyter_dist.core.worker.attempt import Attempt, Step
 from jupyter_dist.core.worker.effects import Effects, Fetched, Live
@@ -33,6 +34,14 @@ class KeyFetch:
         self.holder = ""
         self.request = 0
         self.deadline = 0.0
+
+
+class Said(NamedTuple):
+    """How an attempt ended, as the so many-th message on this connection; whether anybody wanted it to end."""
+
+    number: int
+    reply: TaskFinished | TaskErred
+    is_wanted: bool
 
 
 class Kept:
@@ -61,7 +70,8 @@ class State:
         self.queued: dict[str, KeyFetch] = {}  # fetches that wait for their turn, oldest first
         self.flying: dict[str, KeyFetch] = {}  # fetches under way
         self.said = 0  # messages on this connection to the scheduler
-        self.unkept: deque[tuple[int, TaskFinished | TaskErred]] = deque()  # which of them it may still forget
+        self.unkept: deque[Said] = deque()  # what it may still forget
+        self.unwanted: set[int] = set()  # attempts that were stopped and have ended just now
         self.told_held: set[int] = set()  # attempts whose results were listed when this connection was made
         self._last_request = 0
 
