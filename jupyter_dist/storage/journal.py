@@ -170,12 +170,14 @@ class Journal:
             if before is None:
                 of_kind[key] = change
                 nbytes += ROW_BYTES + len(key) + (len(data) if data else 0)
-            elif data is None and before.is_new:
+                continue
+            _kind, _key, data_before, was_new = before
+            if data is None and was_new:
                 del of_kind[key]
-                nbytes -= ROW_BYTES + len(key) + len(before.data or b"")
+                nbytes -= ROW_BYTES + len(key) + len(data_before or b"")
             else:  # whether a record can be in the file is what the first of them says
-                of_kind[key] = change if is_new == before.is_new else Change(kind, key, data, before.is_new)
-                nbytes += len(data or b"") - len(before.data or b"")
+                of_kind[key] = change if is_new == was_new else Change(kind, key, data, was_new)
+                nbytes += len(data or b"") - len(data_before or b"")
         self._queued_bytes = nbytes
 
     def _run(self) -> None:

@@ -92,7 +92,7 @@ class Header(NamedTuple):
     version: int  # of what the caller keeps
     epoch: int  # of the scheduler that wrote last
     next: int  # the number of the next row
-    count: int  # how many rows there are besides this
+    rows: int  # how many there are besides this
     total: int  # the sum of the squares of their numbers
 
     def pack(self) -> bytes:
@@ -170,6 +170,7 @@ class RecordTable:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, header: Header, places: Places) -> None:
         self.header = header
+        self._file = path
         self._log = log_file(path)
         self._connection = connection
         self.places = places
@@ -224,7 +225,8 @@ class RecordTable:
         is_sparse = free > SPARE_PAGES + (pages - free)
         if is_sparse:  # as a script: all its steps are taken without the interpreter's lock
             self._connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
-        if self._log.stat().st_size > LOG_BYTES_MAX:
+        unfolded = self._file.stat().st_size - PAGE_BYTES * pages  # what was given back in the log only
+        if max(unfolded, self._log.stat().st_size) > LOG_BYTES_MAX:
             self.fold()
         return is_sparse
 
@@ -252,11 +254,11 @@ class RecordTable:
 
     def _rows(self, changes: Changes, gone: list[int]) -> Iterator[tuple[int, int, bytes, bytes, int]]:
         """Yield the rows to be added, and collect the numbers of those to be removed."""
-        number, total, count = self.header.next, self.header.total, self.header.count
+        number, total, count = self.header.next, self.header.total, self.header.rows
         for kind, changes_of_kind in changes.items():
             places = self.places.setdefault(kind, {})
-            for text, change in changes_of_kind.items():
-                data, before = change.data, places.pop(text, None)
+            for text, (_kind, _key, data, _is_new) in changes_of_kind.items():
+                before = places.pop(text, None)
                 if before is not None:
                     gone.append(before)
                     total -= before * before
@@ -269,7 +271,7 @@ class RecordTable:
                     total += number * number
                     count += 1
                     number += 1
-        self.header = self.header._replace(next=number, count=count, total=total & TOTAL_MASK)
+        self.header = self.header._replace(next=number, rows=count, total=total & TOTAL_MASK)
 
     def _insert(self, values: list[Any]) -> None:
         one = f"({','.join('?' * COLUMNS)})"

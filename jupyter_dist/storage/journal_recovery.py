@@ -2,7 +2,7 @@
 
 That is everything, as a rule; and if the file is damaged all that can be read and is whole, with a word on the rest.
 
-A file that is damaged is never written to again. It is set aside under a name with the time, and what could be read is
+A file that is damaged is not used again. It is set aside under a name with the time, and what could be read is
 written into a fresh one, which takes its place at the end. Until then the damaged one stands there: whoever dies in
 between leaves it to the next. What is known of the damage is kept in the fresh file as well, until the scheduler's first
 records are: by then it has taken notice.
@@ -111,8 +111,8 @@ class Finding:
         rows = f"{self.broken} of its rows are broken"
         if header is None:
             self.damage.append(f"its header is gone, so nobody knows what else is; {rows}, {self.count} were read")
-        elif (header.count, header.total) != (self.count, self.total & TOTAL_MASK):
-            self.damage.append(f"it should have {header.count} rows: {rows}, and {self.count} could be read")
+        elif (header.rows, header.total) != (self.count, self.total & TOTAL_MASK):
+            self.damage.append(f"it should have {header.rows} rows: {rows}, and {self.count} could be read")
         elif self.broken:
             self.damage.append(rows)
 
@@ -185,7 +185,7 @@ def _rebuild(path: Path, header: Header, finding: Finding) -> RecordTable:
     finding.damage[:] = [f"the journal was damaged and is set aside as {aside.name}: {words}"]
     finding.take_note()
     make_file(fresh)
-    table = RecordTable(fresh, connect(fresh), header._replace(next=1, count=0, total=0), {})
+    table = RecordTable(fresh, connect(fresh), header._replace(next=1, rows=0, total=0), {})
     try:
         table.begin()
         table.commit(
