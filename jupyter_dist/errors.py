@@ -18,8 +18,9 @@
     │   │   ├── TaskTimeoutError             the task ran longer than it was allowed to
     │   │   ├── ResultError                  the result could not be pickled or loaded
     │   │   └── RemoteError                  stands in for a user's exception that cannot be loaded here
-    │   ├── StorageError (also OSError)      data cannot be kept in the host's object store; says where and why
-    │   │   └── StorageFullError             there is no room for it; says its size and what is free
+    │   ├── StorageError (also OSError)      data cannot be kept on this host; says where and why
+    │   │   ├── StorageFullError             there is no room for it; says its size and what is free
+    │   │   └── JournalError                 the scheduler's records cannot be used: in use, too new, not writable
     │   ├── PackingError (also TypeError)    a function or an argument cannot be pickled; raised by `submit`
     │   ├── CaptureError                     a `%%distributed` cell cannot be sent as it is
     │   ├── UsageError (also ValueError)     a call or a magic that makes no sense; says what would
@@ -112,11 +113,15 @@ class RemoteError(TaskError):
 
 
 class StorageError(JupyterDistError, OSError):
-    """Data cannot be kept in the host's object store."""
+    """Data cannot be kept on this host."""
 
 
 class StorageFullError(StorageError):
     """There is no room in the host's object store for so much data."""
+
+
+class JournalError(StorageError):
+    """The journal of a scheduler cannot be used: another has it open, a newer version wrote it, or it has no place."""
 
 
 class PackingError(JupyterDistError, TypeError):

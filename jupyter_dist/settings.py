@@ -58,6 +58,10 @@ class Settings:
     errors_max: int = 200  # errors a snapshot tells in full
     watch_interval_s_min: float = 0.05
 
+    # the scheduler's journal
+    journal_queue_bytes_max: int = 256 * MIB  # unwritten records before the scheduler is to wait; 4 times that stops it
+    journal_interval_s: float = 0.005  # between two commits: what comes and goes in between is not written
+
     # lifetime
     idle_stop_s: float = 3600.0  # a detached cluster without a session stops after this
     linger_notebook_s: float = 3600.0  # a lost notebook session keeps its results for this long
