@@ -40,6 +40,7 @@ from jupyter_dist.core.supervisor import (
 )
 from jupyter_dist.messages import (
     FreeObjects,
+    KeepObjects,
     Message,
     ProcessPulse,
     Pulse,
@@ -115,6 +116,9 @@ class Nanny:
         self._remains = Remains()
         self._store = ObjectStore(config.objects)
         self._held = places.hold_memory(self._folder.root)  # until this process ends: else somebody might sweep it
+        self._doubtful: set[str] = (
+            set()
+        )  # objects that were there when a scheduler died: the next one may not know them
         self._dead: dict[str, Child] = {}  # between the news of an end and its burial
         self._unready: set[str] = set()  # workers whose socket is not there yet
         self._timer: asyncio.TimerHandle | None = None
@@ -163,6 +167,9 @@ class Nanny:
             self._handle(message)
         elif isinstance(message, FreeObjects):
             self._remains.remove_objects(self._store, message.names)
+        elif isinstance(message, KeepObjects):
+            self._remains.remove_objects(self._store, tuple(self._doubtful.difference(message.names)))
+            self._doubtful.clear()
 
     def _on_welcome(self) -> None:
         self._handle(Ready(SCHEDULER))
@@ -266,7 +273,7 @@ class Nanny:
         child = self._dead.pop(effect.name, None)
         if effect.name == SCHEDULER:
             LOG.info("the scheduler ended with code %d (%s)", effect.code, effect.reason or effect.cause)
-            self._remains.remove_objects(self._store, self._store.names())  # the next one knows of none
+            self._doubtful.update(self._store.names())
             return
         self._send_certificate(effect, child)
         if child is not None:

@@ -60,10 +60,7 @@ class NannyHost:
         self.world.note(self.name, "hears", messages)
         for message in messages:
             if isinstance(message, Welcome):
-                self._is_welcome = True
-                kept, self._kept = self._kept, []
-                if kept:
-                    link.up.send(kept)
+                self._on_welcome(link)
             elif isinstance(message, SetWorkers):
                 self.wanted = message.workers
                 self._keep()
@@ -76,6 +73,12 @@ class NannyHost:
                     worker = self.workers.get(name)
                     if worker is not None:
                         self.end(worker, "asked", message.reason)
+
+    def _on_welcome(self, link: Link) -> None:
+        self._is_welcome = True
+        kept, self._kept = self._kept, []
+        if kept:
+            link.up.send(kept)
 
     def _free(self, names: Sequence[str]) -> None:
         self.parties.oracles.judge_freed(names)

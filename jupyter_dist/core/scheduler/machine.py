@@ -207,7 +207,12 @@ class SchedulerMachine:
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        others = (observing.deadline(state), state.retract_at_s, state.ledger.ack_due_s, state.recover_until_s)
+        others: tuple[float | None, ...] = (
+            observing.deadline(state),
+            state.retract_at_s,
+            state.ledger.ack_due_s,
+            state.recover_until_s,
+        )
         others += (state.admit_at_s,) if state.parked else ()
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
 

@@ -122,10 +122,10 @@ def _restore_wants(state: State, records: Records) -> None:
 def _restore_values(state: State, records: Records, now: float) -> None:
     for key, record in _of(records, DATA, DataRecord).items():
         if not record.is_gone:
-            task = state.tasks[key]
-            state.set_value(task, None if record.stored else record.value, record.nbytes, record.type_name)
-            task.stored = record.stored
-            state.move(task, MEMORY, now)
+            data = state.tasks[key]
+            state.set_value(data, None if record.stored else record.value, record.nbytes, record.type_name)
+            data.stored = record.stored
+            state.move(data, MEMORY, now)
     for number, batch in sorted(_of(records, RESULTS, ResultsRecord).items()):
         kept = [task for entry in batch.results if (task := _restore_result(state, entry, now)) is not None]
         state.ledger.results.clear()  # they are written already
