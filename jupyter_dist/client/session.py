@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from jupyter_dist.client.waiting import Watcher
+from jupyter_dist.client.waiting import Question, Watcher
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import CLIENT_SIDE
@@ -26,10 +26,15 @@ from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
     Answer,
+    ClaimedKey,
+    ClaimParcels,
     CloseSession,
+    Coordinated,
     FunctionBody,
+    GiveUpRequest,
     KeyFinished,
     KeyOutput,
+    MentionedFuture,
     Message,
     Observation,
     OpenSession,
@@ -74,6 +79,8 @@ class Session:
         self._is_flushing = False
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._last_request = 0
+        self._questions: dict[int, Question] = {}
+        self._last_question = 0
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
         self.welcome: Welcome | None = None
 
@@ -242,6 +249,52 @@ class Session:
         if self.closed_reason:
             raise ClusterClosedError(self.closed_reason)
 
+    # -- questions that may wait for long: any thread ----------------------------------------------------------------
+
+    def put_question(self, make: Callable[[int], Message]) -> Question:
+        """Send a request for coordination, made from its number; the question opens when it is answered.
+
+        Whoever waits no longer must `abandon` it.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        with self.lock:
+            self.check_open()
+            self._last_question += 1
+            question = self._questions[self._last_question] = Question(self._last_question)
+            self._say(make(question.number))
+        return question
+
+    def abandon(self, number: int) -> None:
+        """Have whatever became of a question undone. Never fails; may be called by garbage collection."""
+        with self.lock:
+            self._questions.pop(number, None)
+            if not self.closed_reason:
+                self._say(GiveUpRequest(number, undo=True))
+
+    def claim(self, number: int, futures: Iterable[MentionedFuture]) -> list[Wish]:
+        """Wish for the results that the answer to a question speaks of, with one reference each.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        wishes, claimed = [], []
+        with self.lock:
+            self.check_open()
+            self._release_dropped()
+            for future in futures:
+                wish, is_new = self.table.wish(future.key, future.label)
+                wishes.append(wish)
+                if is_new:
+                    claimed.append(ClaimedKey(wish.key, wish.number))
+            self._say(ClaimParcels(number, tuple(claimed)))
+        return wishes
+
     # -- the queue to the scheduler ----------------------------------------------------------------------------------
 
     def _say(self, message: Message) -> None:
@@ -259,10 +312,9 @@ class Session:
         self._is_flushing = False
         with self.lock:
             self._release_dropped()
-            messages = list(self._outgoing)
-            self._outgoing.clear()
+            messages, self._outgoing = self._outgoing, deque()  # garbage collection may say something in between
         if messages and self._channel is not None:
-            self._channel.send_all(messages)
+            self._channel.send_all(list(messages))
 
     def _release_dropped(self) -> None:
         keys = []
@@ -302,6 +354,10 @@ class Session:
             answer = self._answers.pop(message.request, None)
             if answer is not None and not answer.done():
                 answer.set_result(message)
+        elif isinstance(message, Coordinated):
+            question = self._questions.pop(message.request, None)
+            if question is not None:
+                question.settle(message)
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)
@@ -328,8 +384,11 @@ class Session:
                 return
             self.closed_reason = reason
             told = self._watchers_of(self.table.cancel_all(reason))
+            questions, self._questions = self._questions, {}
         _notify(told)
         self._welcomed.cancel()
+        for question in questions.values():
+            question.open()  # without an answer
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ClusterClosedError(reason))

@@ -2,6 +2,7 @@
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
 from jupyter_dist.messages.handshake import OpenSession, Refused, Welcome
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
 
@@ -189,5 +190,8 @@ FromClient = (
     | CloseSession
     | Watch
     | Unwatch
+    | CoordinationRequest
 )
-ToClient = Welcome | Refused | KeyFinished | KeyErred | KeyLost | KeyCancelled | KeyOutput | Answer | Observation
+ToClient = (
+    Welcome | Refused | KeyFinished | KeyErred | KeyLost | KeyCancelled | KeyOutput | Answer | Observation | Coordinated
+)
