@@ -81,6 +81,7 @@ class Session:
         self._last_request = 0
         self._questions: dict[int, Question] = {}
         self._last_question = 0
+        self._has_ended = asyncio.Event()  # the channel is gone
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
         self.welcome: Welcome | None = None
 
@@ -376,6 +377,7 @@ class Session:
 
     def closed(self, reason: str) -> None:
         """Take the end of the channel: whatever has not been delivered will not be."""
+        self._has_ended.set()
         self._end(f"the connection to the cluster {self.info.name!r} was lost: {reason or 'it stopped'}")
 
     def _end(self, reason: str) -> None:
@@ -424,11 +426,18 @@ class Session:
         self._end(reason)
 
     async def close(self, reason: str) -> None:
-        """End the session in order: what only it wanted is released."""
+        """End the session in order: what only it wanted is released.
+
+        It is for the scheduler to close the connection: on one this side has closed, something the scheduler says just
+        then would break it before the scheduler has read that the session is over.
+        """
         if self._channel is not None and not self.closed_reason:
             self._flush()
             self._channel.send(CloseSession())
             self._end(reason)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.lease_s):
+                    await self._has_ended.wait()
             self._channel.close(reason)
 
 

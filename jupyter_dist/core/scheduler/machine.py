@@ -180,6 +180,7 @@ class SchedulerMachine:
             self._disconnected(source, event.reason, now)
         elif isinstance(event, CloseSession) and source in state.session_of:
             membership.close_session(state, state.session_of[source], now)
+            state.effects.closes[source] = "its session was closed"  # the client waits for this
         elif register is not None and not is_known:
             register(state, source, event, now)
         else:
