@@ -200,3 +200,8 @@ def test_request_that_is_made_twice_is_refused(bench):
     bench.outcomes.clear()
     bench._requests = iter([request])
     assert "made twice" in bench.outcome(bench.acquire(client)).error
+
+
+def test_lock_that_nobody_uses_counts_no_leases(bench):
+    assert bench.leases(bench.client(), "unheard of") == 0
+    assert bench.is_empty()

@@ -37,6 +37,7 @@ def test_queue_gives_values_in_the_order_of_putting_to_takers_in_the_order_of_as
 
 def test_put_into_a_full_queue_waits_for_room_in_its_turn(bench):
     client = bench.client()
+    assert bench.size(client) == 0
     puts = [bench.put_item(client, value, size_max=2) for value in "abcd"]
     assert bench.is_done(*puts) == [True, True, False, False]
     assert bench.size(client) == 2
