@@ -51,6 +51,13 @@ class Settings:
     retract_after_s: float = 0.02  # an unstarted task in hand is taken back after this, when others idle
     crash_limit: int = 2  # deaths a task may cause before it errs
 
+    # what clients share by name: locks, events, queues, variables, published datasets
+    lock_lease_s: float = 30.0  # a holder that lost its connection keeps its locks for this long
+    shared_bytes_max: int = 64 * KIB  # one value in a queue or variable; larger data goes through `scatter`
+    dataset_bytes_max: int = 16 * MIB  # one published dataset, the results of its futures not counted
+    shared_total_bytes_max: int = 128 * MIB  # what the scheduler keeps of all these
+    requests_max: int = 10_000  # what one session may hold and wait for at a time
+
     # output and watching
     output_bytes_max: int = 64 * KIB  # what is kept of one task's prints (the tail)
     output_interval_s: float = 0.1  # how often prints are forwarded while the task runs

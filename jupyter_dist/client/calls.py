@@ -16,6 +16,9 @@ from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
 
+WAIT_S_MAX = 1e8  # whoever waits for three years waits for ever
+NAME_CHARS_MAX = 1000
+
 
 class PackedCall(NamedTuple):
     """A call ready to be sent. ``futures`` are its inputs; keep it until it is sent, so that they are not released."""
@@ -58,13 +61,18 @@ def pack_call(
             f"{settings.argument_bytes_max:,} a call may carry: put the large ones into shared memory once with "
             "`[data] = executor.scatter([data])` and pass that future instead"
         )
-    for future in futures.values():
+    check_own(owner, futures.values())
+    key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
+    return PackedCall(key, arguments, tuple(futures.values()))
+
+
+def check_own(owner: object, futures: Iterable[Future]) -> None:
+    """Raise for futures that cannot be passed on: UsageError for another executor's, CancelledError for the cancelled."""
+    for future in futures:
         if future.cancelled() or not future.wish.number:
             future.raise_failure()  # says by what; a wish without a number is no task's
         if future.executor is not owner:
             raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
-    key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
-    return PackedCall(key, arguments, tuple(futures.values()))
 
 
 def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool = False, **others: Any) -> TaskOptions:
@@ -105,6 +113,24 @@ def check_timeout(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise UsageError(f"timeout={value!r}: give the seconds a task may run, more than 0")
     return float(value)
+
+
+def check_wait(timeout: object) -> float | None:
+    """Return the seconds a call may wait, None for any time; UsageError for what is no time."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
+        raise UsageError(f"timeout={timeout!r}: give the seconds to wait at most, from 0, or None for any time")
+    return float(timeout) if timeout < WAIT_S_MAX else None
+
+
+def check_name(name: object) -> str:
+    """Return a name that things can be shared by; as `check_key` for what is none."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"a name is a text that is not empty, not {name!r}")
+    if len(name) > NAME_CHARS_MAX:
+        raise UsageError(f"the name {name[:20]!r}… has {len(name):,} characters, more than {NAME_CHARS_MAX:,}")
+    return check_key(name)
 
 
 def check_key(key: object) -> str:

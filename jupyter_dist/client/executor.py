@@ -26,6 +26,7 @@ from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
 from jupyter_dist.client.orphans import failed_wish
 from jupyter_dist.client.packing import pack_function
+from jupyter_dist.client.publishing import Publishing
 from jupyter_dist.client.reading import Readers
 from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
@@ -42,7 +43,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Adapters):
+class Executor(Inspecting, Steering, Adapters, Publishing):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters

@@ -65,6 +65,14 @@ class Front(ABC):
     def feed(self) -> Feed:
         """How its cluster is watched."""
 
+    @abstractmethod
+    def cancel(self, futures: Any, force: bool = False) -> Any:
+        """Give futures up."""
+
+    @abstractmethod
+    def retry(self, futures: Any) -> Any:
+        """Run tasks that erred once more."""
+
     def perform(self, call: Coroutine[Any, Any, T]) -> Any:
         """Make a call of steps: return its result, or an awaitable of it when this executor is asynchronous."""
         __tracebackhide__ = True

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
-from jupyter_dist.client import current
+from jupyter_dist.client import current, travel
 from jupyter_dist.client.blocking import Opening, begin, perform
 from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
@@ -248,6 +248,7 @@ class Future:
         return begin(self.load()).__await__()
 
     def __reduce__(self) -> tuple[object, ...]:
+        travel.note(self)
         cluster = getattr(getattr(self.executor, "info", None), "cluster", "")
         return load_future, (cluster, self.key, self.label)
 
@@ -288,10 +289,10 @@ class _Callback:
 def load_future(cluster: str, key: str, label: str) -> Future:
     """Return a Future that was pickled. Called by the unpickler alone.
 
-    It is bound to an open executor of this process on the same cluster that knows the key, and holds the result there.
+    It is bound to the executor that reads it, or else to an open executor of this process on the same cluster that knows the key, and holds the result there.
     Where there is none it can be shown, and raises CancelledError when it is used.
     """
-    for executor in current.open_executors():
+    for executor in travel.readers() or current.open_executors():
         if executor.info.cluster == cluster and (wish := executor.session.join(key)) is not None:
             return Future(executor, wish)
     reason = "this process has no open executor on its cluster that knows it"

@@ -8,6 +8,7 @@ when the cluster says so, when its nanny is gone, or when the scheduler will not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class Line:
         self._channel: Channel | None = None
         self._welcomed: asyncio.Future[None] = self._loop.create_future()
         self._was_open = False
+        self._gone = asyncio.Event()  # there is no channel
         self._is_over = False
         self._looking: asyncio.Task[None] | None = None
 
@@ -86,6 +88,7 @@ class Line:
             receiver=self,
             settings=self._settings,
         )
+        self._gone.clear()
         self._channel.send(self._opening)
         async with asyncio.timeout(self._settings.handshake_s_max):
             await self._welcomed
@@ -95,9 +98,13 @@ class Line:
         if self._channel is not None:
             self._channel.send_all(messages)
 
-    def close(self, reason: str) -> None:
-        """End it in order: what was sent leaves."""
+    async def close(self, reason: str) -> None:
+        """End it in order: when the scheduler has closed it, or a lease is over."""
         self._stop()
+        if self._channel is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.lease_s):
+                    await self._gone.wait()
         if self._channel is not None:
             self._channel.close(reason)
 
@@ -143,6 +150,7 @@ class Line:
     def closed(self, reason: str) -> None:
         """Take the end of the channel."""
         self.is_open, self._channel = False, None
+        self._gone.set()
         if not self._welcomed.done():
             self._welcomed.set_exception(ConnectionError(reason or "it closed the connection"))
             self._welcomed.exception()  # seen here: nobody may be waiting any more

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 from jupyter_dist.client.line import Line
 from jupyter_dist.client.silence import Silence
-from jupyter_dist.client.waiting import Watcher
+from jupyter_dist.client.waiting import Question, Watcher
 from jupyter_dist.core.futures import FutureTable, Wish
 from jupyter_dist.core.outgoing import Outgoing
 from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError
@@ -26,14 +26,19 @@ from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
     Answer,
+    ClaimedKey,
+    ClaimParcels,
     CloseSession,
     ClusterStopped,
+    Coordinated,
     Describe,
     DescribeTasks,
     FunctionBody,
+    GiveUpRequest,
     Kept,
     KeyFinished,
     KeyOutput,
+    MentionedFuture,
     Message,
     Observation,
     OpenSession,
@@ -85,6 +90,8 @@ class Session:
         self._is_flushing = False
         self._answers: dict[int, tuple[asyncio.Future[Answer], Message]] = {}
         self._last_request = 0
+        self._questions: dict[int, Question] = {}
+        self._last_question = 0
         self._silence = Silence(self)
 
     @property
@@ -249,6 +256,52 @@ class Session:
         if self.closed_reason:
             raise ClusterClosedError(self.closed_reason)
 
+    # -- questions that may wait for long: any thread ----------------------------------------------------------------
+
+    def put_question(self, make: Callable[[int], Message]) -> Question:
+        """Send a request for coordination, made from its number; the question opens when it is answered.
+
+        Whoever waits no longer must `abandon` it.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        with self.lock:
+            self.check_open()
+            self._last_question += 1
+            question = self._questions[self._last_question] = Question(self._last_question)
+            self._say(make(question.number))
+        return question
+
+    def abandon(self, number: int) -> None:
+        """Have whatever became of a question undone. Never fails; may be called by garbage collection."""
+        with self.lock:
+            self._questions.pop(number, None)
+            if not self.closed_reason:
+                self._say(GiveUpRequest(number, undo=True))
+
+    def claim(self, number: int, futures: Iterable[MentionedFuture]) -> list[Wish]:
+        """Wish for the results that the answer to a question speaks of, with one reference each.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        wishes, claimed = [], []
+        with self.lock:
+            self.check_open()
+            self._release_dropped()
+            for future in futures:
+                wish, is_new = self.table.wish(future.key, future.label)
+                wishes.append(wish)
+                if is_new:
+                    claimed.append(ClaimedKey(wish.key, wish.number))
+            self._say(ClaimParcels(number, tuple(claimed)))
+        return wishes
+
     # -- the queue to the scheduler ----------------------------------------------------------------------------------
 
     def _say(self, message: Message) -> None:
@@ -291,7 +344,9 @@ class Session:
         if not is_first:
             with self.lock:
                 self._release_dropped()
-                self._outgoing.resume(welcome.received, [self.table.claims(), *self._ask_again()])
+                self._outgoing.resume(
+                    welcome.received, [self.table.claims(), *self._ask_again(), *self._end_questions()]
+                )
             if self.on_resumed is not None:
                 self.on_resumed(is_another)
         self._flush()
@@ -308,6 +363,14 @@ class Session:
                     words = "the connection to the scheduler was lost before it answered: ask again"
                     answer.set_exception(ClusterError(words))
         return again
+
+    def _end_questions(self) -> list[Message]:
+        """Answer the questions that were open: whatever came of them is undone."""
+        words = "the connection to the scheduler was lost before it answered: ask again"
+        questions, self._questions = self._questions, {}
+        for number, question in questions.items():
+            question.settle(Coordinated(number, done=False, error=words))
+        return [GiveUpRequest(number, undo=True) for number in questions]
 
     def heard(self, messages: list[Message]) -> None:
         """Take one frame."""
@@ -337,6 +400,10 @@ class Session:
             answer, _ = self._answers.pop(message.request, (None, None))
             if answer is not None and not answer.done():
                 answer.set_result(message)
+        elif isinstance(message, Coordinated):
+            question = self._questions.pop(message.request, None)
+            if question is not None:
+                question.settle(message)
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)
@@ -360,7 +427,7 @@ class Session:
 
     def is_waiting(self) -> bool:
         """Whether something is to come from the scheduler."""
-        if self._answers:
+        if self._answers or self._questions:
             return True
         with self.lock:
             return any(not wish.is_settled for wish in reversed(self.table.by_number.values()))
@@ -371,7 +438,10 @@ class Session:
                 return
             self.closed_reason = reason
             told = self._watchers_of(self.table.cancel_all(reason))
+            questions, self._questions = self._questions, {}
         _notify(told)
+        for question in questions.values():
+            question.open()  # without an answer
         for answer, _ in self._answers.values():
             if not answer.done():
                 answer.set_exception(ClusterClosedError(reason))
@@ -408,14 +478,18 @@ class Session:
         self._end(reason)
 
     async def close(self, reason: str) -> None:
-        """End the session in order: what only it wanted is released."""
+        """End the session in order: what only it wanted is released.
+
+        It is for the scheduler to close the connection: on one this side has closed, something the scheduler says just
+        then would break it before the scheduler has read that the session is over.
+        """
         line = self._line
         if line is not None and not self.closed_reason:
             self._flush()
             if line.is_open:
                 line.send([CloseSession()])
             self._end(reason)
-            line.close(reason)
+            await line.close(reason)
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:

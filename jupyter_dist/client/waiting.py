@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from jupyter_dist.core.futures import FutureStatus, Wish
+from jupyter_dist.messages import Coordinated
 
 FAILED: frozenset[FutureStatus] = frozenset({"error", "cancelled"})
 NONE: frozenset[FutureStatus] = frozenset()
@@ -97,6 +98,22 @@ class Countdown(Gate):
                 is_over = self.remaining <= 0
             if is_over or wish.status in self._stop_on:
                 self.open()
+
+
+class Question(Gate):
+    """A gate that opens with the scheduler's answer to one request; without one when the session ends."""
+
+    __slots__ = ("answer", "number")
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.answer: Coordinated | None = None
+
+    def settle(self, answer: Coordinated) -> None:
+        """Take the answer."""
+        self.answer = answer
+        self.open()
 
 
 class AsyncWatcher:

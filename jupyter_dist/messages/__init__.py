@@ -30,6 +30,26 @@ from jupyter_dist.messages.assignment import (
     WorkerSample,
 )
 from jupyter_dist.messages.base import STORE, DeathCertificate, ErrorInfo, Message, Record
+from jupyter_dist.messages.coordination import (
+    AcquireLease,
+    ClaimedKey,
+    ClaimParcels,
+    Coordinated,
+    CoordinationRequest,
+    CountItems,
+    CountLeases,
+    GetValue,
+    GiveUpRequest,
+    ListValues,
+    MentionedFuture,
+    NamedParcel,
+    Parcel,
+    PutItem,
+    ReleaseLease,
+    SetValues,
+    TakeItems,
+    UnsetValue,
+)
 from jupyter_dist.messages.handshake import (
     PROTOCOL_VERSION,
     HeldResult,

@@ -2,6 +2,7 @@
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
 from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
 
@@ -213,6 +214,7 @@ FromClient = (
     | CloseSession
     | Watch
     | Unwatch
+    | CoordinationRequest
 )
 ToClient = (
     Welcome
@@ -226,4 +228,5 @@ ToClient = (
     | KeyOutput
     | Answer
     | Observation
+    | Coordinated
 )

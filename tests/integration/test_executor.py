@@ -296,3 +296,14 @@ def test_repr_shows_no_secret(executor):
     shown = repr(executor) + repr(executor.info) + repr(executor.submit(inc, 1))
     assert executor.info.secret.hex() not in shown
     assert repr(executor.info.secret) not in shown
+
+
+def test_executor_closed_while_results_arrive_leaves_no_session_behind(executor):
+    for number in range(30):
+        leaving = Executor(executor.info, name=f"leaving-{number}", set_as_default=False)
+        futures = leaving.map(inc, range(50), pure=False)
+        wait(futures[:number], timeout=10)
+        leaving.close()
+    wait_until(
+        lambda: not [name for name in executor.snapshot().sessions if name.startswith("leaving")], "their sessions end"
+    )

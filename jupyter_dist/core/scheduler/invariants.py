@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
+from jupyter_dist.core.scheduler.coordination.checks import coordination_agrees
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State, is_live
 from jupyter_dist.errors import InvariantError
@@ -116,11 +117,12 @@ def _pools_agree(state: State, member: Member) -> Iterator[str]:
 
 def sessions_agree(state: State) -> Iterator[str]:
     """Clients' wishes and tasks' sessions mirror each other."""
-    for session in state.sessions.values():
+    owners = [*state.sessions.values(), state.coordination.keeper]
+    for session in owners:
         for task in session.wants:
             if session not in task.sessions or state.tasks.get(task.key) is not task:
                 yield f"session {session.name} wants {task}, which says otherwise"
-    known = set(state.sessions.values())
+    known = set(owners)
     for task in state.tasks.values():
         if not known.issuperset(task.sessions):
             yield f"{task} is wanted by a session that is gone"
@@ -174,4 +176,5 @@ RULES = (
     work_is_conserved,
     store_agrees,
     ledger_agrees,
+    coordination_agrees,
 )

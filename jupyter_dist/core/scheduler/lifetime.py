@@ -1,6 +1,7 @@
 """The cluster as a whole: restart, scale, stop, and stopping by itself when nobody uses it."""
 
 from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY
+from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import PendingRestart, State
 from jupyter_dist.messages import (
@@ -23,6 +24,7 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
     """Forget every task, cancel every future, replace every worker; answered by `settle_restarts`."""
     reason = "the cluster was restarted"
     _cancel_all(state, reason)
+    departures.refuse_all(state, f"{reason}: nothing of what it kept by name is left")
     for member in tuple(state.members.values()):
         state.fenced.add((member.name, member.pid))
         state.effects.closes[member.incarnation] = reason

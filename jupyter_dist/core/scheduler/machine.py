@@ -18,33 +18,46 @@ from jupyter_dist.core.scheduler import (
     replay,
     submission,
 )
+from jupyter_dist.core.scheduler.coordination import departures, leases, parcels, queues, values
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
+    AcquireLease,
     Cancel,
+    ClaimParcels,
     ClaimWishes,
     CloseSession,
+    CountItems,
+    CountLeases,
     Describe,
     DescribeTasks,
+    GetValue,
+    GiveUpRequest,
     InputMissing,
+    ListValues,
     Message,
     MissingValue,
     OpenSession,
     Ping,
     Pulse,
+    PutItem,
     PutValue,
     RegisterNanny,
     RegisterWorker,
     Release,
+    ReleaseLease,
     RestartCluster,
     RetryKeys,
     ScaleCluster,
+    SetValues,
     StopCluster,
     Submit,
+    TakeItems,
     TaskErred,
     TaskFinished,
     TaskOutput,
+    UnsetValue,
     Unwatch,
     Watch,
     Withdrawn,
@@ -80,6 +93,18 @@ CLIENT: dict[type, Handler] = {
     Ping: observing.on_ping,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
+    AcquireLease: leases.on_acquire,
+    ReleaseLease: leases.on_release,
+    CountLeases: leases.on_count,
+    SetValues: values.on_set,
+    GetValue: values.on_get,
+    UnsetValue: values.on_unset,
+    ListValues: values.on_list,
+    PutItem: queues.on_put,
+    TakeItems: queues.on_take,
+    CountItems: queues.on_count,
+    GiveUpRequest: departures.on_give_up,
+    ClaimParcels: parcels.on_claim,
 }
 NANNY: dict[type, Handler] = {
     Pulse: membership.on_pulse,
@@ -164,6 +189,7 @@ class SchedulerMachine:
             self._disconnected(source, event.reason, now)
         elif isinstance(event, CloseSession) and source in state.session_of:
             membership.close_session(state, state.session_of[source], now)
+            state.effects.closes[source] = "its session was closed"  # the client waits for this
         elif register is not None and not is_known:
             register(state, source, event, now)
         else:

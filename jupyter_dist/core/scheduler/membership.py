@@ -5,6 +5,7 @@ is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lea
 """
 
 from jupyter_dist.core.scheduler import lineage, recovery, rejoining, replay, submission
+from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -150,7 +151,7 @@ def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) 
 # -- clients ---------------------------------------------------------------------------------------------------------
 
 
-def on_open_session(state: State, incarnation: int, message: OpenSession, _now: float) -> None:
+def on_open_session(state: State, incarnation: int, message: OpenSession, now: float) -> None:
     """Let a client in, as a new session or as the one it had."""
     session = state.sessions.get(message.session)
     if session is None:
@@ -160,6 +161,7 @@ def on_open_session(state: State, incarnation: int, message: OpenSession, _now: 
         session.watch = None
         state.session_of.pop(session.incarnation, None)
         state.effects.closes[session.incarnation] = "the same session was opened again"
+    departures.on_back(state, session, now)
     session.incarnation = incarnation
     state.session_of[incarnation] = session
     state.version += 1
@@ -174,6 +176,7 @@ def on_session_gone(state: State, session: Session, now: float) -> None:
     session.incarnation = 0
     session.watch = None
     session.expires_s = now + session.linger_s
+    departures.on_gone(state, session, now)
     state.version += 1
 
 
@@ -181,6 +184,7 @@ def close_session(state: State, session: Session, now: float) -> None:
     """End a session: everything only it wanted is released."""
     state.sessions.pop(session.id, None)
     state.session_of.pop(session.incarnation, None)
+    departures.on_closed(state, session, now)
     wanted = tuple(session.wants)
     for task in wanted:
         state.unwant(session, task)
@@ -208,6 +212,7 @@ def on_tick(state: State, now: float) -> None:
     for session in tuple(state.sessions.values()):
         if not session.incarnation and now >= session.expires_s:
             close_session(state, session, now)
+    departures.on_tick(state, now)
 
 
 def is_busy(state: State, member: Member, now: float) -> bool:

@@ -23,6 +23,7 @@ from jupyter_dist.core.scheduler.arcs import (
     STATES,
     TaskState,
 )
+from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
@@ -96,6 +97,7 @@ class State:
         self.member_at: dict[str, Member] = {}  # by address
         self.fenced: set[tuple[str, int]] = set()  # name and pid of workers that were replaced and may not come back
         self.restarts: list[PendingRestart] = []
+        self.coordination = Coordination()  # what clients share by name; changed by the modules of that name
         self.retract_at_s: float | None = None  # when to look again for tasks in hand that others could begin
         self.detached = False  # stop when idle for long
         self.idle_since_s = now
@@ -271,6 +273,7 @@ class State:
         """Empty every table about tasks. Workers must hold and process nothing by now."""
         for session in self.sessions.values():
             session.wants.clear()
+        self.coordination.forget_all()
         for task in self.tasks.values():
             self.drop_stored(task)
         self.ledger.forget_all(self.tasks)
