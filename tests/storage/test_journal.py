@@ -355,6 +355,7 @@ def test_disk_that_does_not_answer_ends_close_in_time_and_keeps_the_lock(tmp_pat
     assert held(tmp_path).damage
 
 
+@pytest.mark.slow
 def test_million_records_that_came_and_went_leave_a_small_file(tmp_path):
     live = [(1, f"live-{number}", bytes(300)) for number in range(10_000)]
     with Opened(tmp_path) as opened:

@@ -56,6 +56,7 @@ def wrong_records(records, first, told):
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_killed_writer_keeps_every_batch_it_told(tmp_path):
     chance = random.Random(11)
     first = 1
