@@ -130,7 +130,7 @@ def test_recovery_of_a_log_with_a_byte_flipped_anywhere_is_an_earlier_state(stor
 
 
 def test_recovery_of_a_file_cut_anywhere_is_told(story):
-    for cut in range(0, len(story.file), STRIDE):
+    for cut in [1, 2, 511, *range(0, len(story.file), STRIDE)]:
         story.check(story.file[:cut], story.log)
         finding = story.recover(story.file[:cut], None)
         assert finding.damage or cut == 0 or finding.records == story.states[9]  # only zeros were cut
@@ -140,6 +140,11 @@ def test_recovery_of_a_file_with_a_byte_flipped_anywhere_is_right_or_told(story)
     for place in range(0, len(story.file), STRIDE):
         story.check(flipped(story.file, place, 1 << place % 8), None)
         story.check(flipped(story.file, place, 255), story.log)
+
+
+def test_words_of_sqlites_that_are_no_text_are_damage_too(story):
+    name = story.file.index(b"records")  # in the schema, which SQLite's words quote
+    assert story.check(flipped(flipped(story.file, name, 128), story.file.index(b"CREATE"), 1), None)
 
 
 def test_recovery_of_a_file_with_a_page_of_zeros_keeps_the_other_rows(story):
