@@ -210,10 +210,12 @@ class Journal:
             changes, self._queue = self._queue, defaultdict(dict)
             self._committing_bytes, self._queued_bytes = self._queued_bytes, 0
             number = self._number
-        if number is None or number == self._written:
-            return
+        if number is None:
+            return  # what was found at the opening is not noticed yet
         if any(changes.values()):
             self._table.commit(changes)
+        elif number == self._written:
+            return
         del changes
         self._committing_bytes = 0
         if not self.trouble:

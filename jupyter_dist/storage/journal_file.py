@@ -35,7 +35,7 @@ HEADER_KEY = b"journal"
 PAGE_BYTES = 4096
 CHECKPOINT_PAGES = 4000  # the log is folded into the file when it is so long
 LOG_BYTES_MAX = 24 * 1024 * 1024  # a longer log, after a large commit, is cut
-SPARE_PAGES = 4000  # free pages that are kept for new rows, besides as many as are used
+SPARE_PAGES = 4000  # free pages that are kept for new rows, besides an eighth of those that are used
 VACUUM_PAGES = 2000  # given back at a time
 LOCKED_S = 1.0  # how long another program may lock the file
 COLUMNS = 5
@@ -222,7 +222,7 @@ class RecordTable:
             It cannot be done. The table is not to be used any more.
         """
         free, pages = self._ask("PRAGMA freelist_count"), self._ask("PRAGMA page_count")
-        is_sparse = free > SPARE_PAGES + (pages - free)
+        is_sparse = free > SPARE_PAGES + (pages - free) // 8
         if is_sparse:  # as a script: all its steps are taken without the interpreter's lock
             self._connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
         unfolded = self._file.stat().st_size - PAGE_BYTES * pages  # what was given back in the log only

@@ -26,6 +26,7 @@ from typing import Any
 from jupyter_dist.errors import JournalError
 from jupyter_dist.storage.journal_file import (
     MASK,
+    PAGE_BYTES,
     SELECT,
     TOTAL_MASK,
     Change,
@@ -47,10 +48,11 @@ BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 SUFFIXES = ("-wal", "-shm", "-journal")
 NUMBER_MAX = 1 << 62
 UNWRITABLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # the second: words of SQLite's with a piece of the damage in them
 Row = tuple[Any, Any, Any, Any, Any]
 
 
-def error_code(error: sqlite3.Error) -> int:
+def error_code(error: Exception) -> int:
     """Return SQLite's primary code of an error, 0 for one of Python's own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
@@ -167,7 +169,7 @@ def _begin(path: Path, connection: sqlite3.Connection, header: Header, finding: 
     table = RecordTable(path, connection, header, finding.places)
     try:
         table.begin()
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         if error_code(error) in BUSY | UNWRITABLE:
             table.close()
             raise
@@ -248,19 +250,21 @@ def _take_stop(path: Path, table: RecordTable, finding: Finding) -> None:
 
 def _open(path: Path) -> tuple[sqlite3.Connection | None, Finding]:
     """Open a file and read all of it; no connection if that cannot be."""
-    finding, log = Finding(), log_file(path)
-    if path.stat().st_size == 0 and log.exists() and log.stat().st_size:
+    finding, log, size = Finding(), log_file(path), path.stat().st_size
+    if size == 0 and log.exists() and log.stat().st_size:
         finding.damage.append("of its files only the log of the last commits is there")  # SQLite would drop it unread
         return None, finding
     connection = None
     try:
         connection = connect(path)
         _read(connection, finding)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         if error_code(error) in BUSY:
             _close(connection)
             raise
         finding.damage.append(str(error))
+    if finding.is_blank and size % PAGE_BYTES:  # SQLite takes a file of a few bytes for an empty one
+        finding.damage.append(f"only {size} bytes of it are there")
     finding.judge()
     return connection, finding
 
@@ -277,7 +281,7 @@ def _read(connection: sqlite3.Connection, finding: Finding) -> None:
         return
     try:
         finding.take(connection.execute(f"{SELECT} WHERE number = 0"))
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         _note_error(finding, error)
     _read_rows(connection, finding)
     if not finding.damage:
@@ -297,7 +301,7 @@ def _is_blank(connection: sqlite3.Connection) -> bool:
     return bool(tables == 0 and connection.execute("PRAGMA page_count").fetchone()[0] <= 1)
 
 
-def _note_error(finding: Finding, error: sqlite3.Error) -> None:
+def _note_error(finding: Finding, error: Exception) -> None:
     if error_code(error) in BUSY:
         raise error
     if str(error) not in finding.damage:
@@ -327,7 +331,7 @@ def _scan(connection: sqlite3.Connection, finding: Finding, low: int, high: int,
     finding.at = (low if order == "ASC" else high) - step
     try:
         finding.take(connection.execute(f"{SELECT} WHERE number BETWEEN ? AND ? ORDER BY number {order}", (low, high)))
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         _note_error(finding, error)
         return finding.at + step
     return None

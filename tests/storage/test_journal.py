@@ -311,8 +311,8 @@ def test_word_of_damage_stays_until_the_first_records_are_written(tmp_path):
 
 def test_full_file_is_trouble_and_what_was_told_is_kept(tmp_path):
     with Opened(tmp_path) as opened:
+        opened.journal._table._connection.execute("PRAGMA max_page_count=10").fetchall()  # the writer waits yet
         opened.keep((1, "a", b"kept"))
-        opened.journal._table._connection.execute("PRAGMA max_page_count=10").fetchall()
         opened.write((1, "a", bytes(100_000)))
         assert opened.wait(lambda: opened.troubles)
         assert "full" in opened.journal.trouble
@@ -355,6 +355,7 @@ def test_disk_that_does_not_answer_ends_close_in_time_and_keeps_the_lock(tmp_pat
     assert held(tmp_path).damage
 
 
+@pytest.mark.slow
 def test_million_records_that_came_and_went_leave_a_small_file(tmp_path):
     live = [(1, f"live-{number}", bytes(300)) for number in range(10_000)]
     with Opened(tmp_path) as opened:

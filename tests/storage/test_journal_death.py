@@ -11,20 +11,20 @@ from tests.storage.journals import Opened, held
 
 KILLS = 30
 WRITER = """
-import itertools, sys
+import itertools, sys, time
 from pathlib import Path
 from tests.storage.journals import Opened
 
-opened = Opened(Path(sys.argv[1]))
+opened = Opened(Path(sys.argv[1]), journal_queue_bytes_max=100_000)
 opened.journal._on_written = lambda number: print(number, flush=True)
 first = int(sys.argv[2])
 for number in itertools.count(first):
-    opened.journal.write([(1, f"{number}-{place}", b"%d" % number * 50, True) for place in range(20)], number)
-    opened.journal.write([(2, "last", b"%d" % number, False)], number)
+    changes = [(1, f"{number}-{place}", b"%d" % number * 50, True) for place in range(20)]
     if number > first + 3:
-        opened.journal.write([(1, f"{number - 3}-{place}", None, False) for place in range(10)], number)
+        changes += [(1, f"{number - 3}-{place}", None, False) for place in range(10)]
+    opened.journal.write([*changes, (2, "last", b"%d" % number, False)], number)
     while opened.journal.is_behind:
-        pass
+        time.sleep(0.0001)
 """
 FILLER = """
 import resource, sys
@@ -56,6 +56,7 @@ def wrong_records(records, first, told):
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_killed_writer_keeps_every_batch_it_told(tmp_path):
     chance = random.Random(11)
     first = 1
