@@ -16,7 +16,7 @@ from tests.simulator.simulate import simulate
 SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
 BATCH = 100
 STORIES = Path(__file__).parents[1] / "stories"
-PLANT_SEEDS = 400  # within so many the simulator must notice that a rule is missing
+PLANT_SEEDS = 1200  # within so many the simulator must notice that a rule is missing
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))

@@ -197,8 +197,9 @@ def test_result_in_a_value_stays_when_its_owner_is_gone_and_becomes_another_clie
         "close": lambda: bench.say(client, CloseSession()),
         "lose": lambda: bench.say(client, Disconnected("gone")),
     }[how]()
-    bench.tick(60.0)
-    bench.beat(worker)
+    for _ in range(30):
+        bench.tick(2.0)
+        bench.beat(worker)
     assert bench.states("data") == ["memory"]
     request = bench.take(other) if where == "queue" else bench.get_value(other, kind=where)
     if where != "queue":
