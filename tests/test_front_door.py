@@ -18,6 +18,7 @@ PUBLIC = [
     "default_executor",
     "errors",
     "load_ipython_extension",
+    "progress",
     "register_joblib",
     "wait",
 ]
