@@ -29,6 +29,7 @@ from jupyter_dist.client.packing import pack_function
 from jupyter_dist.client.reading import Readers
 from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
+from jupyter_dist.client.showing import Showing
 from jupyter_dist.client.steering import Steering
 from jupyter_dist.client.waiting import unsettled
 from jupyter_dist.errors import ClusterClosedError, UsageError
@@ -42,7 +43,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Adapters):
+class Executor(Inspecting, Steering, Showing, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -198,6 +199,11 @@ class Executor(Inspecting, Steering, Adapters):
         return self.info.name
 
     @property
+    def is_started(self) -> bool:
+        """Whether it has a session, or had one."""
+        return self._session is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was shut down, or its cluster is gone."""
         return self._is_shut or (self._session is not None and self._session.is_closed)
@@ -216,13 +222,6 @@ class Executor(Inspecting, Steering, Adapters):
             for wish in wishes:
                 wish.references += 1
         return {wish.key: Future(self, wish) for wish in wishes}
-
-    def __repr__(self) -> str:
-        if self.is_closed:
-            return f"<Executor, closed: {self.closed_reason}>"
-        if self._session is None:
-            return "<Executor, not started>"
-        return f"<Executor on {self.name!r}, {len(self._session.table.by_key)} futures>"
 
     def _check_started(self) -> None:
         _ = self.session

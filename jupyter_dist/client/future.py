@@ -7,7 +7,6 @@ Futures are equal only if they are the same object.
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable, Generator
 from types import TracebackType
@@ -17,6 +16,7 @@ from jupyter_dist.client import current
 from jupyter_dist.client.blocking import Opening, begin, perform
 from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
+from jupyter_dist.client.portrait import future_html, future_text
 from jupyter_dist.client.session import Session
 from jupyter_dist.client.waiting import Countdown
 from jupyter_dist.core.futures import UNLOADED, FutureStatus, Wish
@@ -255,12 +255,10 @@ class Future:
         return "jupyter_dist.Future", self.key
 
     def __repr__(self) -> str:
-        kind = f", {self.type}" if self.type else ""
-        return f"<Future {self.key}: {self.status}{kind}>"
+        return future_text(self.wish)
 
     def _repr_html_(self) -> str:
-        kind = f" of {html.escape(self.type)}" if self.type else ""
-        return f"<span>Future{kind}: {self.status} <code>{html.escape(self.key)}</code></span>"
+        return future_html(self.wish)
 
 
 def _raise_failure(wish: Wish) -> None:
