@@ -161,12 +161,6 @@ def _dask() -> ModuleType:
     return _load("jupyter_dist.client.dask_graph", "dask", "2025.4")
 
 
-def futures_in_collection(collection: Any) -> list[Any]:
-    """Return the futures a dask collection is made of."""
-    found: list[Any] = _dask().futures_in_collection(collection)
-    return found
-
-
 def register_joblib() -> None:
     """Let joblib know the backend ``jupyter_dist``; an Executor made after joblib was imported has done so already.
 

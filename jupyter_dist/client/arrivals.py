@@ -11,7 +11,7 @@ from typing import Any, Self
 from jupyter_dist.client.blocking import Opening, begin, block, perform
 from jupyter_dist.client.collecting import check_futures
 from jupyter_dist.client.future import Future
-from jupyter_dist.client.waiting import Gate
+from jupyter_dist.client.waiting import Gate, check_wait
 from jupyter_dist.core.futures import Wish
 
 
@@ -59,6 +59,7 @@ class as_completed:  # noqa: N801 - users know it as a function
     ) -> None:
         if isinstance(timeout, bool):
             raise TypeError("the second argument is the timeout in seconds; write `with_results=True`")
+        check_wait(timeout)
         self._with_results = with_results
         self._raise_errors = raise_errors
         self._deadline = None if timeout is None else time.monotonic() + timeout

@@ -90,15 +90,6 @@ def persist(owner: Owner, collections: Any, optimize_graph: bool, options: Mappi
     return persisted[0] if is_single else persisted
 
 
-def futures_in_collection(collection: Any) -> list[Future]:
-    """Return the futures in a collection's graph, as `persist` leaves them there."""
-    found: dict[Future, None] = {}
-    for node in dict(collection.__dask_graph__() or {}).values():
-        parts = (node.args, node.kwargs) if isinstance(node, Task) else getattr(node, "value", node)
-        found.update(dict.fromkeys(futures_in(parts)))
-    return list(found)
-
-
 def _listed(collections: Any) -> tuple[list[Any], bool]:
     if isinstance(collections, list | tuple | set | frozenset):
         return list(collections), False

@@ -16,7 +16,15 @@ from typing import Any, Self
 from jupyter_dist.client import containers, current, feeding, inspection
 from jupyter_dist.client.adapters import Adapters, announce_to_joblib, shut_pools
 from jupyter_dist.client.blocking import Aside, Remotely, begin, block
-from jupyter_dist.client.calls import check_callable, check_count, check_key, check_timeout, make_options, pack_call
+from jupyter_dist.client.calls import (
+    check_callable,
+    check_count,
+    check_flag,
+    check_key,
+    check_timeout,
+    make_options,
+    pack_call,
+)
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
 from jupyter_dist.client.feed import Feed
@@ -454,7 +462,8 @@ class Executor(Inspecting, Steering, Showing, Adapters):
         if workers is not None:
             inspection.chosen_workers(await self.describe(), workers)
         if type(data) is dict:
-            return {name: self._scatter_one(item, check_key(name)) for name, item in data.items()}
+            keys = list(map(check_key, data))  # before anything is written
+            return {key: self._scatter_one(data[key], key) for key in keys}
         if type(data) in (list, tuple, set, frozenset):
             return type(data)(self._scatter_one(item) for item in data)
         if isinstance(data, Iterator):
@@ -528,9 +537,12 @@ class Executor(Inspecting, Steering, Showing, Adapters):
         ------
         UsageError
             A future is of another executor.
+        TypeError
+            There is no future in what is given, or ``force`` is no bool.
         ClusterClosedError
             The executor is closed, and a future is not done.
         """
+        check_flag("force", force)
         found = containers.futures_of(self, futures)
         pending = [future.wish for future in found if not future.done()]
         if pending:
@@ -544,6 +556,8 @@ class Executor(Inspecting, Steering, Showing, Adapters):
         ------
         UsageError
             A future is of another executor.
+        TypeError
+            There is no future in what is given.
         ClusterClosedError
             The executor is closed.
         """

@@ -18,7 +18,7 @@ from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
 from jupyter_dist.client.portrait import future_html, future_text
 from jupyter_dist.client.session import Session
-from jupyter_dist.client.waiting import Countdown
+from jupyter_dist.client.waiting import Countdown, check_wait
 from jupyter_dist.core.futures import UNLOADED, FutureStatus, Wish
 from jupyter_dist.errors import FutureCancelledError
 from jupyter_dist.protocol.exceptions import load_exception
@@ -184,7 +184,12 @@ class Future:
         return perform(self._traceback(timeout), asynchronous=self.executor.asynchronous)
 
     def add_done_callback(self, function: Callable[[Future], object]) -> None:
-        """Call a function with this future once it is done, at once if it is; in a thread for callbacks."""
+        """Call a function with this future once it is done, at once if it is; in a thread for callbacks.
+
+        TypeError for what cannot be called.
+        """
+        if not callable(function):
+            raise TypeError(f"a callback is a function that is called; a {type(function).__name__} cannot be")
         watcher = _Callback(self, function)
         if not self.executor.session.watch(self.wish, watcher):
             run_later(lambda: function(self))
@@ -207,6 +212,7 @@ class Future:
     async def load(self, timeout: float | None = None) -> Any:
         """Do as `result`, as a call of steps, see `blocking`."""
         __tracebackhide__ = True
+        check_wait(timeout)
         wish = self.wish  # kept: a release meanwhile is told through it
         deadline = None if timeout is None else time.monotonic() + timeout
         await self._settled(wish, timeout)
@@ -218,6 +224,7 @@ class Future:
 
     async def _exception(self, timeout: float | None) -> BaseException | None:
         __tracebackhide__ = True
+        check_wait(timeout)
         wish = self.wish
         await self._settled(wish, timeout)
         if wish.status == "cancelled":

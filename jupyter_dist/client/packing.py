@@ -39,7 +39,7 @@ def pack_function(function: Callable[..., Any], label: str | None = None) -> Fun
     PackingError
         The function, or a global or closure variable it uses, cannot be pickled.
     """
-    label = label or label_of(function)
+    label = (label or label_of(function)).encode(errors="replace").decode()  # a name may be no text
     try:
         body = cloudpickle.dumps(function, PICKLE_PROTOCOL)
     except Exception as error:

@@ -9,13 +9,13 @@ import html
 from collections import Counter
 from collections.abc import Iterable
 
-from jupyter_dist.core.futures import Wish
+from jupyter_dist.core.futures import FutureStatus, Wish
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.launch.portrait import Fact, count, facts_html, reach_of
 from jupyter_dist.messages import ClusterSnapshot
 
 CHARS_MAX = 120  # of a key, an error's text or a reason
-SIGNS = {"pending": "○", "finished": "●", "error": "✖", "cancelled": "⊘", "lost": "?"}
+SIGNS: dict[FutureStatus, str] = {"pending": "○", "finished": "●", "error": "✖", "cancelled": "⊘", "lost": "?"}
 
 
 def shorten(text: str) -> str:

@@ -11,12 +11,11 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TextIO
 
-from jupyter_dist.client import adapters
+from jupyter_dist.client import containers
 from jupyter_dist.client.blocking import Opening, perform
-from jupyter_dist.client.containers import futures_in
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.tally import Line, Tally
 from jupyter_dist.client.text_bars import TextBars
@@ -53,12 +52,12 @@ def progress(*futures: Any, notebook: bool | None = None, multi: bool = True, co
     Raises
     ------
     TypeError
-        Something is neither future nor container, or a switch is no bool.
+        There is no future in something, or a switch is no bool.
     """
     for name, value in (("multi", multi), ("complete", complete), ("notebook", notebook)):
         if not isinstance(value, bool) and not (name == "notebook" and value is None):
             raise TypeError(f"{name} is True or False, not {value!r}")
-    found = _futures_given(futures)
+    found = [future for item in futures for future in containers.futures_given(item)]
     following = Following(found, multi=multi, complete=complete)
     if is_kernel() if notebook is None else notebook:
         return importlib.import_module(WIDGET).ProgressBars(following)
@@ -142,17 +141,3 @@ def is_kernel() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return hasattr(shell, "kernel")
-
-
-def _futures_given(given: tuple[Any, ...]) -> list[Future]:
-    found: list[Future] = []
-    for item in given:
-        if hasattr(item, "__dask_graph__"):
-            found.extend(adapters.futures_in_collection(item))
-        elif isinstance(item, Iterator):
-            found.extend(futures_in(list(item)))
-        elif isinstance(item, Future | list | tuple | set | frozenset | dict):
-            found.extend(futures_in(item))
-        else:
-            raise TypeError(f"progress shows futures, containers of them and dask collections, not {item!r}")
-    return found

@@ -13,6 +13,7 @@ import pytest
 
 from jupyter_dist import Executor, Future, progress
 from jupyter_dist.client import progress as module
+from jupyter_dist.client.containers import futures_given
 from jupyter_dist.client.progress import Following
 from jupyter_dist.client.tally import Tally
 from jupyter_dist.client.text_bars import TextBars, clock
@@ -264,7 +265,7 @@ def test_iterators_and_nothing_at_all_are_fine(quiet, terminal):
 def test_what_is_no_future_or_no_switch_is_refused(quiet):
     future = quiet.executor.submit(inc, 1)
     for given in (3, "text", None, inc):
-        with pytest.raises(TypeError, match="progress shows futures"):
+        with pytest.raises(TypeError, match="give futures"):
             progress(given)
     for switches in ({"multi": 1}, {"complete": None}, {"notebook": "yes"}):
         with pytest.raises(TypeError, match="True or False"):
@@ -277,7 +278,7 @@ def test_dask_collection_of_futures_is_followed(quiet, terminal):
     executor: Executor = quiet.executor
     given = executor.submit(inc, 1)
     persisted = executor.persist(delayed(double)(3))
-    following = Following(module._futures_given((persisted, delayed(inc)(given))))
+    following = Following(futures_given([persisted, delayed(inc)(given)]))
     assert {line.label for line in following.lines()} == {"double", "inc"}
     following.stop()
 
