@@ -66,6 +66,7 @@ class Adapters:
         """
         check_count("retries", retries)
         options = make_options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
+        self.session.check_open()
         pool = ConcurrentExecutor(self, options, max_workers)
         _pools.setdefault(self, weakref.WeakSet()).add(pool)
         return pool

@@ -9,6 +9,7 @@ from jupyter_dist.client.future import Future
 from jupyter_dist.errors import UsageError
 
 SEQUENCES = (list, tuple, set, frozenset)
+KNOWN = (Future, dict, *SEQUENCES)
 SKIPPED = object()
 SHOWN_CHARS_MAX = 100  # of a wrong value, in an error
 
@@ -34,17 +35,22 @@ def futures_given(value: Any) -> list[Future]:
     TypeError
         There is something, and no future in it: keys, say.
     """
-    if is_collection(value):
-        return futures_in_collection(value)
-    if isinstance(value, str | bytes) or not isinstance(value, Future | Iterable):
+    if isinstance(value, str | bytes) or not isinstance(value, Future | Iterable) and not is_collection(value):
         raise TypeError(f"give futures, or containers of them, not {_brief(value)}")
-    items = value if isinstance(value, (Future, dict, *SEQUENCES)) else list(value)
+    items = [value] if is_collection(value) else value if isinstance(value, KNOWN) else list(value)
     found = futures_in(items)
     if isinstance(items, SEQUENCES):
         found += [future for item in items if is_collection(item) for future in futures_in_collection(item)]
-    if not found and items:
+    if not found and _has_leaf(items):
         raise TypeError(f"there is no future in {_brief(value)}")
     return found
+
+
+def _has_leaf(value: object) -> bool:
+    """Whether there is something else than containers."""
+    if isinstance(value, SEQUENCES):
+        return any(map(_has_leaf, value))
+    return any(map(_has_leaf, value.values())) if isinstance(value, dict) else True
 
 
 def is_collection(value: object) -> bool:

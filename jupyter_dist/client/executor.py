@@ -102,6 +102,8 @@ class Executor(Inspecting, Steering, Showing, Adapters):
     ) -> None:
         if address is not None and n_workers is not None:
             raise UsageError("give either the address of a running cluster or n_workers for a new one, not both")
+        if name is not None:
+            check_key(name, "name")
         self.asynchronous = asynchronous
         self.settings = settings or load_settings()
         self.session_name = name or session_name()

@@ -68,8 +68,8 @@ class LocalCluster:
         on_phase: Callable[[Phase], None] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        if n_workers is not None and n_workers < 1:
-            raise UsageError(f"{n_workers} workers: a cluster starts with at least one; scale it down later")
+        if n_workers is not None and (type(n_workers) is not int or n_workers < 1):
+            raise UsageError(f"{n_workers!r} workers: a cluster starts with at least one; scale it down later")
         spec = ClusterSpec(
             name=f"local-{new_token()[:8]}" if name is None else name,
             workers=n_workers or 0,
