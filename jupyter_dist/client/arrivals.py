@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from jupyter_dist.client.blocking import Opening, begin, block, perform
 from jupyter_dist.client.collecting import check_futures
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.waiting import Gate, check_wait
 from jupyter_dist.core.futures import Wish
@@ -135,7 +136,11 @@ class as_completed:  # noqa: N801 - users know it as a function
 
     def __next__(self) -> Any:
         __tracebackhide__ = True
-        item = block(self._next())
+        try:
+            item = block(self._next())
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if item is None:
             raise StopIteration
         return item
@@ -145,7 +150,11 @@ class as_completed:  # noqa: N801 - users know it as a function
 
     async def __anext__(self) -> Any:
         __tracebackhide__ = True
-        item = await begin(self._next())
+        try:
+            item = await begin(self._next())
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if item is None:
             raise StopAsyncIteration
         return item
@@ -189,6 +198,7 @@ class as_completed:  # noqa: N801 - users know it as a function
         except Exception as error:
             if self._raise_errors:
                 raise
+            hide_frames(error)
             return future, error
 
     # -- many at a time ----------------------------------------------------------------------------------------------
@@ -199,7 +209,11 @@ class as_completed:  # noqa: N801 - users know it as a function
         In a running event loop with futures of an asynchronous executor, an awaitable of it.
         """
         __tracebackhide__ = True
-        return perform(self.collect(is_blocking=block), asynchronous=self._is_asynchronous())
+        try:
+            return perform(self.collect(is_blocking=block), asynchronous=self._is_asynchronous())
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def batches(self) -> Batches:
         """Iterate over batches of what is done by then, with `for` or `async for`, until all were given."""
@@ -232,7 +246,11 @@ class Batches:
 
     def __next__(self) -> list[Any]:
         __tracebackhide__ = True
-        batch = block(self._completed.collect(is_blocking=True))
+        try:
+            batch = block(self._completed.collect(is_blocking=True))
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if not batch:
             raise StopIteration
         return batch
@@ -242,7 +260,11 @@ class Batches:
 
     async def __anext__(self) -> list[Any]:
         __tracebackhide__ = True
-        batch = await begin(self._completed.collect(is_blocking=True))
+        try:
+            batch = await begin(self._completed.collect(is_blocking=True))
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if not batch:
             raise StopAsyncIteration
         return batch

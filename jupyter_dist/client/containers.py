@@ -35,7 +35,7 @@ def futures_given(value: Any) -> list[Future]:
     TypeError
         There is something, and no future in it: keys, say.
     """
-    if isinstance(value, str | bytes) or not isinstance(value, Future | Iterable) and not is_collection(value):
+    if isinstance(value, str | bytes) or (not isinstance(value, Future | Iterable) and not is_collection(value)):
         raise TypeError(f"give futures, or containers of them, not {_brief(value)}")
     items = [value] if is_collection(value) else value if isinstance(value, KNOWN) else list(value)
     found = futures_in(items)

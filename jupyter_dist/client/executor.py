@@ -28,6 +28,7 @@ from jupyter_dist.client.calls import (
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
 from jupyter_dist.client.feed import Feed
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
 from jupyter_dist.client.loop import loop_thread
@@ -515,18 +516,30 @@ class Executor(Inspecting, Steering, Showing, Adapters):
             return feeder.start([futures], maxsize)
         if isinstance(futures, Iterator):
             return self._iterate_awaiting(futures, errors) if self.asynchronous else self._iterate(futures, errors)
-        return self.perform(results.gather(futures, errors))
+        try:
+            return self.perform(results.gather(futures, errors))
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def _iterate(self, futures: Iterator[Any], errors: str) -> Iterator[Any]:
         __tracebackhide__ = True
-        for future in futures:
-            yield from block(self.results.gather([future], errors))
+        try:
+            for future in futures:
+                yield from block(self.results.gather([future], errors))
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     async def _iterate_awaiting(self, futures: Iterator[Any], errors: str) -> AsyncIterator[Any]:
         __tracebackhide__ = True
-        for future in futures:
-            for value in await begin(self.results.gather([future], errors)):
-                yield value
+        try:
+            for future in futures:
+                for value in await begin(self.results.gather([future], errors)):
+                    yield value
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     # -- giving up, and trying again ---------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from jupyter_dist.client import current
 from jupyter_dist.client.blocking import Opening, begin, perform
 from jupyter_dist.client.callbacks import run_later
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
 from jupyter_dist.client.portrait import future_html, future_text
 from jupyter_dist.client.session import Session
@@ -171,17 +172,29 @@ class Future:
             The task crashed its workers, was lost, timed out, or its result cannot be loaded here.
         """
         __tracebackhide__ = True
-        return perform(self.load(timeout), asynchronous=self.executor.asynchronous)
+        try:
+            return perform(self.load(timeout), asynchronous=self.executor.asynchronous)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def exception(self, timeout: float | None = None) -> Any:
         """Return what the task raised, or None when it finished. Raises as `result` for time and cancellation."""
         __tracebackhide__ = True
-        return perform(self._exception(timeout), asynchronous=self.executor.asynchronous)
+        try:
+            return perform(self._exception(timeout), asynchronous=self.executor.asynchronous)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def traceback(self, timeout: float | None = None) -> Any:
         """Return the traceback of what the task raised, in the frames of its own code; None when it finished."""
         __tracebackhide__ = True
-        return perform(self._traceback(timeout), asynchronous=self.executor.asynchronous)
+        try:
+            return perform(self._traceback(timeout), asynchronous=self.executor.asynchronous)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def add_done_callback(self, function: Callable[[Future], object]) -> None:
         """Call a function with this future once it is done, at once if it is; in a thread for callbacks.
@@ -252,7 +265,12 @@ class Future:
                 session.unwatch([wish], countdown)
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return begin(self.load()).__await__()
+        __tracebackhide__ = True
+        try:
+            return (yield from begin(self.load()).__await__())
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def __reduce__(self) -> tuple[object, ...]:
         cluster = getattr(getattr(self.executor, "info", None), "cluster", "")

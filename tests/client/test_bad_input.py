@@ -68,7 +68,12 @@ WRONG: list[tuple[str, Call, type[Exception], str]] = [
         "allow_other_workers",
     ),
     ("submit workers of no text", lambda e: e.submit(inc, 1, workers=3), TypeError, "int"),
-    ("submit what cannot be pickled", lambda e: e.submit(inc, (i for i in ())), PackingError, "argument 0"),
+    (
+        "submit what cannot be pickled",
+        lambda e: e.submit(inc, (number for number in range(0))),
+        PackingError,
+        "argument 0",
+    ),
     ("submit_task nothing callable", lambda e: e.submit_task("f"), TypeError, "cannot be called"),
     ("submit_task priority of text", lambda e: e.submit_task(inc, (1,), priority="high"), UsageError, "priority"),
     ("map nothing callable", lambda e: e.map(None, [1]), TypeError, "cannot be called"),
@@ -80,7 +85,12 @@ WRONG: list[tuple[str, Call, type[Exception], str]] = [
     ("map empty key", lambda e: e.map(inc, [1], key=""), TypeError, "not empty"),
     ("map maxsize 0", lambda e: e.map(inc, iter([1]), maxsize=0), UsageError, "maxsize"),
     ("map sets of workers", lambda e: e.map(inc, [1], workers=[["a"], ["b"]]), UsageError, "sets of workers"),
-    ("map one that cannot be pickled", lambda e: e.map(inc, [1, (i for i in ())]), PackingError, "argument 0"),
+    (
+        "map one that cannot be pickled",
+        lambda e: e.map(inc, [1, (number for number in range(0))]),
+        PackingError,
+        "argument 0",
+    ),
     ("gather errors", lambda e: e.gather([], errors="x"), UsageError, "'raise' or 'skip'"),
     ("gather maxsize below 0", lambda e: e.gather([], maxsize=-1), UsageError, "maxsize"),
     ("scatter broadcast", lambda e: e.scatter([1], broadcast="all"), UsageError, "broadcast"),
@@ -113,12 +123,12 @@ WRONG: list[tuple[str, Call, type[Exception], str]] = [
     ("as_completed timeout", lambda _: as_completed([], timeout="1"), TypeError, "timeout"),
     ("as_concurrent workers", lambda e: e.as_concurrent(0), UsageError, "max_workers"),
     ("start twice with address and n_workers", lambda e: Executor(e.info, n_workers=1), UsageError, "not both"),
-    ("executor on a number", lambda _: Executor(3), TypeError, "connects to"),  # type: ignore[arg-type]
-    ("executor with no name", lambda e: Executor(e.info, name=3, start=False), TypeError, "name"),  # type: ignore[arg-type]
+    ("executor on a number", lambda _: Executor(3), TypeError, "connects to"),
+    ("executor with no name", lambda e: Executor(e.info, name=3, start=False), TypeError, "name"),
     ("cluster of no workers", lambda _: LocalCluster(0), UsageError, "at least one"),
-    ("cluster of text workers", lambda _: LocalCluster("2"), UsageError, "at least one"),  # type: ignore[arg-type]
+    ("cluster of text workers", lambda _: LocalCluster("2"), UsageError, "at least one"),
     ("cluster of no threads", lambda _: LocalCluster(1, 0), UsageError, "threads"),
-    ("cluster of half a thread", lambda _: LocalCluster(1, 1.5), UsageError, "threads"),  # type: ignore[arg-type]
+    ("cluster of half a thread", lambda _: LocalCluster(1, 1.5), UsageError, "threads"),
     ("cluster memory", lambda _: LocalCluster(1, memory_limit="much"), UsageError, "memory"),
     ("cluster name", lambda _: LocalCluster(1, name="../x"), UsageError, "name"),
 ]

@@ -66,6 +66,15 @@ def test_progress_is_a_widget_that_ends_by_itself(kernel):
     assert kernel.text(check) == "True True\n", kernel.error(check)
 
 
+def test_error_of_a_submitted_function_shows_its_cell_and_none_of_our_frames(kernel):
+    kernel.run("def broken(number):\n    return 1 / number  # the line of the cell")
+    cell = kernel.run("from jupyter_dist import default_executor\ndefault_executor().submit(broken, 0).result()")
+    error = re.sub(r"\x1b\[[\d;]*m", "", kernel.error(cell))
+    assert "ZeroDivisionError" in error
+    assert "return 1 / number  # the line of the cell" in error
+    assert "jupyter_dist/" not in error
+
+
 def test_prints_land_in_the_cell_that_submitted_while_another_runs(kernel):
     slow = kernel.run(
         "%%distributed\nimport time\nfor step in range(8):\n    print('far', step, flush=True)\n    time.sleep(0.2)\n'over'"
