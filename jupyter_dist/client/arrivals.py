@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Self
@@ -68,6 +69,7 @@ class as_completed:  # noqa: N801 - users know it as a function
         self._waiting: dict[Wish, list[Future]] = {}
         self._ready: deque[Future] = deque()
         self._gates: list[Gate] = []  # of those who wait for the next
+        self._ear = Ear(self)
         self.update(fs)
 
     # -- what it holds -----------------------------------------------------------------------------------------------
@@ -87,7 +89,7 @@ class as_completed:  # noqa: N801 - users know it as a function
                     fresh[wish] = future
                 self._waiting.setdefault(wish, []).append(future)
         for wish, future in fresh.items():  # outside the lock: the session has one of its own
-            if not future.executor.session.watch(wish, self):
+            if not future.executor.session.watch(wish, self._ear):
                 self.notify(wish)
 
     def clear(self) -> None:
@@ -97,7 +99,7 @@ class as_completed:  # noqa: N801 - users know it as a function
             self._ready.clear()
             gates = self._take_gates()
         for wish, futures in waiting.items():
-            futures[0].executor.session.unwatch([wish], self)
+            futures[0].executor.session.unwatch([wish], self._ear)
         _open(gates)
 
     def count(self) -> int:
@@ -114,7 +116,7 @@ class as_completed:  # noqa: N801 - users know it as a function
         return bool(self._ready)
 
     def notify(self, wish: Wish) -> None:
-        """Note a wish that settled; the session calls this."""
+        """Note a wish that settled."""
         if not wish.is_settled:
             return
         with self._lock:
@@ -233,6 +235,19 @@ class as_completed:  # noqa: N801 - users know it as a function
         with self._lock:
             first = next(iter(self._ready), None) or next((fs[0] for fs in self._waiting.values()), None)
         return first is not None and first.executor.asynchronous
+
+
+class Ear:
+    """What the session tells in place of an `as_completed`: one that nobody iterates any more holds no future."""
+
+    def __init__(self, completed: as_completed) -> None:
+        self._completed = weakref.ref(completed)
+
+    def notify(self, wish: Wish) -> None:
+        """Pass it on, if there is somebody."""
+        completed = self._completed()
+        if completed is not None:
+            completed.notify(wish)
 
 
 class Batches:
