@@ -23,6 +23,7 @@ PUBLIC = [
     "default_executor",
     "errors",
     "load_ipython_extension",
+    "progress",
     "register_joblib",
     "wait",
 ]

@@ -18,6 +18,7 @@ from jupyter_dist.settings import Settings
 
 WAIT_S_MAX = 1e8  # whoever waits for three years waits for ever
 NAME_CHARS_MAX = 1000
+COUNT_MAX = 2**53  # so large a number is still one wherever it is read
 
 
 class PackedCall(NamedTuple):
@@ -81,17 +82,31 @@ def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool 
     Raises
     ------
     UsageError
-        ``allow_other_workers`` without ``workers``.
+        ``allow_other_workers`` without ``workers``, or a number out of its range.
     TypeError
-        It is neither True nor False.
+        It, or ``pure``, is neither True nor False.
     """
     names = () if workers is None else (workers,) if isinstance(workers, str) else tuple(sorted(workers))
     if type(allow_other_workers) is not bool:
         raise TypeError(f"allow_other_workers is True or False, not {allow_other_workers!r}")
     if allow_other_workers and not names:
         raise UsageError("allow_other_workers says what may happen beside `workers`: give these as well")
+    _check_numbers(others)
     group = others.pop("group", "") or current_group()
     return TaskOptions(workers=names, loose=allow_other_workers, group=group, **others)
+
+
+def _check_numbers(options: Mapping[str, Any]) -> None:
+    """Check what a message has only one type for: a wrong one would end the connection."""
+    check_count("retries", options.get("retries", 0))
+    check_count("priority", options.get("priority", 0), least=-COUNT_MAX)
+    check_flag("pure", options.get("pure", True))
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise TypeError for what is neither True nor False."""
+    if type(value) is not bool:
+        raise TypeError(f"{name} is True or False, not {value!r}")
 
 
 def check_callable(function: object) -> None:
@@ -101,21 +116,21 @@ def check_callable(function: object) -> None:
 
 
 def check_count(name: str, value: object, *, least: int = 0) -> None:
-    """Raise UsageError for what is not a whole number from ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name}={value!r}: give a whole number from {least}")
+    """Raise UsageError for what is not a whole number from ``least``, or is larger than any that can be meant."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= COUNT_MAX:
+        raise UsageError(f"{name}={value!r}: give a whole number from {least} to {COUNT_MAX}")
 
 
-def check_timeout(value: object) -> float:
+def check_timeout(value: object, name: str = "timeout") -> float:
     """Return the seconds a task may run, 0 for any time; UsageError for what is no time."""
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise UsageError(f"timeout={value!r}: give the seconds a task may run, more than 0")
+        raise UsageError(f"{name}={value!r}: give seconds, more than 0")
     return float(value)
 
 
-def check_wait(timeout: object) -> float | None:
+def wait_limit(timeout: object) -> float | None:
     """Return the seconds a call may wait, None for any time; UsageError for what is no time."""
     if timeout is None:
         return None
@@ -133,8 +148,8 @@ def check_name(name: object) -> str:
     return check_key(name)
 
 
-def check_key(key: object) -> str:
-    """Return a key that may be used.
+def check_key(key: object, what: str = "key") -> str:
+    """Return a key, or another name, that may be used.
 
     Raises
     ------
@@ -144,10 +159,10 @@ def check_key(key: object) -> str:
         It has characters that cannot be sent.
     """
     if not isinstance(key, str) or not key:
-        raise TypeError(f"a key is a text that is not empty, not {key!r}")
+        raise TypeError(f"a {what} is a text that is not empty, not {key!r}")
     if not key.isascii():
         try:
             key.encode()
         except UnicodeEncodeError:
-            raise UsageError(f"the key {key!r} has characters that are no text (lone surrogates)") from None
+            raise UsageError(f"the {what} {key!r} has characters that are no text (lone surrogates)") from None
     return key

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_dist.client.asking import answered, ask, asking, pack, take
-from jupyter_dist.client.calls import check_count, check_wait
+from jupyter_dist.client.calls import check_count, wait_limit
 from jupyter_dist.client.front import Front
 from jupyter_dist.client.shared import Shared
 from jupyter_dist.messages import CountItems, GetValue, NamedParcel, Parcel, PutItem, SetValues, TakeItems, UnsetValue
@@ -63,7 +63,7 @@ class Event(Shared):
     def wait(self, timeout: float | None = None) -> Any:
         """Wait until it is set, at most ``timeout`` seconds; return whether it is. Raises as `Lock.acquire`."""
         __tracebackhide__ = True
-        return self._perform(self._wait(check_wait(timeout)))
+        return self._perform(self._wait(wait_limit(timeout)))
 
     async def _wait(self, timeout: float | None) -> bool:
         executor = self.executor
@@ -124,7 +124,7 @@ class Queue(Shared):
             The executor is closed, or was before there was room.
         """
         __tracebackhide__ = True
-        return self._perform(self._put(value, check_wait(timeout)))
+        return self._perform(self._put(value, wait_limit(timeout)))
 
     async def _put(self, value: Any, timeout: float | None) -> None:
         executor = self.executor
@@ -160,7 +160,7 @@ class Queue(Shared):
         if not isinstance(batch, bool):
             check_count("batch", batch, least=1)
         count = int(batch) if batch is not True else 0
-        return self._perform(self._get(check_wait(timeout), count, is_list=batch is not False))
+        return self._perform(self._get(wait_limit(timeout), count, is_list=batch is not False))
 
     async def _get(self, timeout: float | None, count: int, *, is_list: bool) -> Any:
         executor = self.executor
@@ -224,7 +224,7 @@ class Variable(Shared):
             As `Queue.get`.
         """
         __tracebackhide__ = True
-        return self._perform(self._get(check_wait(timeout)))
+        return self._perform(self._get(wait_limit(timeout)))
 
     async def _get(self, timeout: float | None) -> Any:
         executor = self.executor

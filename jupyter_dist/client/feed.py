@@ -9,7 +9,7 @@ from collections.abc import Callable
 from jupyter_dist.client.blocking import Opening
 from jupyter_dist.client.session import Session
 from jupyter_dist.client.waiting import Gate
-from jupyter_dist.messages import Observation, TaskEvent, Unwatch, Watch
+from jupyter_dist.messages import ClusterSnapshot, Observation, TaskEvent, Unwatch, Watch
 
 log = logging.getLogger("jupyter_dist.client")
 
@@ -47,12 +47,19 @@ class Watching:
 
 
 class Feed:
-    """All watchers of one session: the scheduler is asked for the shortest interval among them, and told when to stop."""
+    """All watchers of one session: the scheduler is asked for the shortest interval among them, and told when to stop.
+
+    Attributes
+    ----------
+    latest : ClusterSnapshot or None
+        What was last heard of the cluster, for whoever shows it without asking.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.Lock()
         self._watchers: list[Watching] = []
+        self.latest: ClusterSnapshot | None = None
         session.on_observation = self._on_observation
         session.on_resumed = self._on_resumed
 
@@ -85,6 +92,7 @@ class Feed:
                     self._session.say(Unwatch())
 
     def _on_observation(self, observation: Observation) -> None:
+        self.latest = observation.snapshot
         with self._lock:
             watchers = tuple(self._watchers)
         for watching in watchers:

@@ -98,4 +98,5 @@ class Front(ABC):
         snapshot = (await self.ask(Describe)).snapshot
         if snapshot is None:
             raise ClusterError("the scheduler answered without a snapshot: is it of another version?")
+        self.feed.latest = snapshot
         return snapshot

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from jupyter_dist.client.asking import answered, ask, asking
 from jupyter_dist.client.blocking import begin, block
-from jupyter_dist.client.calls import check_count, check_wait
+from jupyter_dist.client.calls import check_count, wait_limit
 from jupyter_dist.client.front import Front
 from jupyter_dist.client.shared import Shared
 from jupyter_dist.errors import ClusterError, UsageError
@@ -50,7 +50,7 @@ class Leased(Shared):
             The executor is closed, or was before the turn came.
         """
         __tracebackhide__ = True
-        return self._perform(self._acquire(check_wait(timeout)))
+        return self._perform(self._acquire(wait_limit(timeout)))
 
     async def _acquire(self, timeout: float | None) -> bool:
         executor = self.executor

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyter_dist.client.calls import check_count
 from jupyter_dist.client.feed import wait_for_workers
 from jupyter_dist.client.front import Front
+from jupyter_dist.client.waiting import check_wait
 from jupyter_dist.messages import RestartCluster, ScaleCluster
 
 
@@ -26,7 +28,16 @@ class Steering(Front):
         await self.ask(RestartCluster)
 
     def scale(self, workers: int) -> Any:
-        """Have the cluster keep so many workers; returns at once."""
+        """Have the cluster keep so many workers; returns at once.
+
+        Raises
+        ------
+        UsageError
+            It is no number of workers.
+        ClusterError
+            The cluster cannot have so many.
+        """
+        check_count("workers", workers)
         return self.perform(self._scale(workers))
 
     async def _scale(self, workers: int) -> None:
@@ -41,6 +52,13 @@ class Steering(Front):
         ------
         TimeoutError
             They were not there in time; the text says how many were.
+        UsageError
+            It is no number of workers.
+        TypeError
+            ``timeout`` is no number of seconds.
         """
+        if n_workers is not None:
+            check_count("n_workers", n_workers)
+        check_wait(timeout)
         self.session.check_open()
         return self.perform(wait_for_workers(self.feed, n_workers, timeout, self.settings.watch_interval_s_min))

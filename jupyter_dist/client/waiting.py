@@ -25,6 +25,12 @@ class Watcher(Protocol):
         """Take note of a change."""
 
 
+def check_wait(timeout: object) -> None:
+    """Raise TypeError for what cannot be the seconds of a wait; None waits for any time."""
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+        raise TypeError(f"timeout={timeout!r}: give seconds, or None to wait for any time")
+
+
 class Gate:
     """Opens once, from any thread; one thread or any number of coroutines wait for it."""
 

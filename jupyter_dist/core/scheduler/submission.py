@@ -22,6 +22,9 @@ from jupyter_dist.messages import (
     TaskSpec,
 )
 
+KEYS_SHOWN = 3  # in a reason, and of each:
+KEY_CHARS_SHOWN = 100
+
 
 def on_submit(state: State, session: Session, message: Submit, now: float) -> None:
     """Enter the tasks of a submission, or join those that are known already."""
@@ -132,9 +135,15 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
     for task in given_up:
         state.unwant(session, task)
         state.record_task("cancelled", now, task)
-    state.say(session.incarnation, KeyCancelled(wishes, "cancelled by its user"))
+    state.say(session.incarnation, KeyCancelled(wishes, _why_cancelled(message.keys)))
     lineage.release(state, given_up, now, force=message.force)
     _note_unwanted(state, session, given_up)
+
+
+def _why_cancelled(keys: tuple[str, ...]) -> str:
+    """Return what to tell of what was made from these; the client has settled these themselves."""
+    named = ", ".join(key[:KEY_CHARS_SHOWN] for key in keys[:KEYS_SHOWN])
+    return f"it needs {named}{' or others' if len(keys) > KEYS_SHOWN else ''}, cancelled by its user"
 
 
 def on_retry(state: State, _session: Session, message: RetryKeys, now: float) -> None:
