@@ -107,8 +107,8 @@ def check_timeout(value: object) -> float:
     return float(value)
 
 
-def check_key(key: object) -> str:
-    """Return a key that may be used.
+def check_key(key: object, what: str = "key") -> str:
+    """Return a key, or another name, that may be used.
 
     Raises
     ------
@@ -118,10 +118,10 @@ def check_key(key: object) -> str:
         It has characters that cannot be sent.
     """
     if not isinstance(key, str) or not key:
-        raise TypeError(f"a key is a text that is not empty, not {key!r}")
+        raise TypeError(f"a {what} is a text that is not empty, not {key!r}")
     if not key.isascii():
         try:
             key.encode()
         except UnicodeEncodeError:
-            raise UsageError(f"the key {key!r} has characters that are no text (lone surrogates)") from None
+            raise UsageError(f"the {what} {key!r} has characters that are no text (lone surrogates)") from None
     return key

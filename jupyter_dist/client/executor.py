@@ -2,7 +2,7 @@
 
 Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
 `mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
-beside work is in `inspecting` and `steering`. An executor that started its cluster ends it.
+beside work is in `inspecting` and `steering`, what it finds of earlier sessions in `attaching`. An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from jupyter_dist.client import containers, current, feeding, inspection
 from jupyter_dist.client.adapters import Adapters, announce_to_joblib, shut_pools
+from jupyter_dist.client.attaching import Attaching
 from jupyter_dist.client.blocking import Aside, Remotely, begin, block
 from jupyter_dist.client.calls import check_callable, check_count, check_key, check_timeout, make_options, pack_call
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
@@ -42,7 +43,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Adapters):
+class Executor(Inspecting, Steering, Attaching, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters

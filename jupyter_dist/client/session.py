@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from jupyter_dist.client.waiting import Watcher
 from jupyter_dist.comm.channel import Channel
@@ -29,15 +29,20 @@ from jupyter_dist.messages import (
     CloseSession,
     FunctionBody,
     KeyFinished,
+    KeyName,
     KeyOutput,
+    KeyWish,
     Message,
+    NameKeys,
     Observation,
     OpenSession,
     PutValue,
     Refused,
     Release,
     RetryKeys,
+    SessionView,
     Submit,
+    TakeOver,
     TaskOptions,
     TaskSpec,
     Welcome,
@@ -72,6 +77,7 @@ class Session:
         self._outgoing: deque[Message] = deque()
         self._dropped: deque[Wish] = deque()
         self._is_flushing = False
+        self._is_ending = False
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._last_request = 0
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
@@ -195,6 +201,14 @@ class Session:
                 wish.references += 1
         return wish
 
+    def name_wishes(self, wishes: Iterable[tuple[str, Wish]]) -> None:
+        """Have the cluster know names for keys; of those that are given up already nothing is said."""
+        with self.lock:
+            self.check_open()
+            known = [(name, wish) for name, wish in wishes if self.table.by_number.get(wish.number) is wish]
+            if known:
+                self._say(NameKeys(tuple(KeyName(name, wish.key) for name, wish in known)))
+
     def settle_cancelled(self, wishes: Iterable[Wish], reason: str) -> list[Wish]:
         """Settle wishes as cancelled here and now, and tell their watchers."""
         with self.lock:
@@ -264,7 +278,16 @@ class Session:
         if messages and self._channel is not None:
             self._channel.send_all(messages)
 
+    def keep_dropped(self) -> None:
+        """Release nothing more because a Future is gone: this process is ending, and all of them will be.
+
+        Takes no lock: in a forked child that ends somebody who is not there may have it.
+        """
+        self._is_ending = True
+
     def _release_dropped(self) -> None:
+        if self._is_ending:
+            return
         keys = []
         while self._dropped:
             wish = self._dropped.popleft()
@@ -352,11 +375,31 @@ class Session:
         self._last_request += 1
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answers[self._last_request] = answer
-        self.say(make(self._last_request))
+        with self.lock:  # what the request says of the table is still so when it is queued
+            self.say(make(self._last_request))
         result = await answer
         if result.error:
             raise ClusterError(result.error)
         return result
+
+    async def take_over(self, lost: Sequence[SessionView]) -> dict[str, Wish]:
+        """Wish for all that lost sessions want, and end them; return the wishes by key, each with one reference more.
+
+        A wish is cancelled when its key was let go, or taken over by somebody else, a moment ago.
+        """
+        taken: dict[str, Wish] = {}
+        labels = {wanted.key: wanted.label for session in lost for wanted in session.wanted}
+
+        def wish_for_all(request: int) -> TakeOver:
+            fresh = []
+            for key, label in labels.items():
+                taken[key], is_new = self.table.wish(key, label)
+                if is_new:
+                    fresh.append(KeyWish(key, taken[key].number))
+            return TakeOver(request, tuple(session.session for session in lost), tuple(fresh))
+
+        await self.ask(wish_for_all)
+        return taken
 
     def abort(self, reason: str) -> None:
         """End the session without a word to the scheduler."""

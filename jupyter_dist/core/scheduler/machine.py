@@ -9,6 +9,7 @@ from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
+    attaching,
     completion,
     dispatch,
     invariants,
@@ -24,10 +25,12 @@ from jupyter_dist.messages import (
     Cancel,
     CloseSession,
     Describe,
+    DescribeSessions,
     DescribeTasks,
     InputMissing,
     Message,
     MissingValue,
+    NameKeys,
     OpenSession,
     Pulse,
     PutValue,
@@ -39,6 +42,7 @@ from jupyter_dist.messages import (
     ScaleCluster,
     StopCluster,
     Submit,
+    TakeOver,
     TaskErred,
     TaskFinished,
     TaskOutput,
@@ -73,6 +77,9 @@ CLIENT: dict[type, Handler] = {
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
     RetryKeys: submission.on_retry,
+    NameKeys: attaching.on_name_keys,
+    DescribeSessions: attaching.on_describe_sessions,
+    TakeOver: attaching.on_take_over,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
 }

@@ -7,6 +7,8 @@ long as the result, or that of a dependent, may be needed.
 
 from __future__ import annotations
 
+from collections.abc import KeysView
+
 from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
 
@@ -159,6 +161,47 @@ class Member:
         return f"<Member {self.name} {self.state}>"
 
 
+class Names:
+    """What one session calls the keys it wants: a name stands for one key, a key may have several names."""
+
+    __slots__ = ("_keys", "_names")
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}  # name -> key
+        self._names: dict[str, dict[str, None]] = {}  # key -> its names, oldest first
+
+    def give(self, name: str, key: str) -> None:
+        """Let a name stand for a key, and no longer for another."""
+        before = self._keys.get(name)
+        if before is not None:
+            self._names[before].pop(name)
+            if not self._names[before]:
+                del self._names[before]
+        self._keys[name] = key
+        self._names.setdefault(key, {})[name] = None
+
+    def drop(self, key: str) -> None:
+        """Forget the names of a key."""
+        for name in self._names.pop(key, ()):
+            del self._keys[name]
+
+    def clear(self) -> None:
+        """Forget all names."""
+        self._keys.clear()
+        self._names.clear()
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """Return the names of a key, oldest first."""
+        return tuple(self._names.get(key, ()))
+
+    def keys(self) -> KeysView[str]:
+        """Return the keys that have names."""
+        return self._names.keys()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
+
 class Session:
     """A client as the scheduler sees it. It outlives its connection for ``linger_s``."""
 
@@ -171,6 +214,7 @@ class Session:
         "kind",
         "linger_s",
         "name",
+        "names",
         "pid",
         "wants",
         "watch",
@@ -186,6 +230,7 @@ class Session:
         self.expires_s = 0.0
         self.heard_s = 0.0
         self.wants: dict[Task, int] = {}  # -> the number of the wish
+        self.names = Names()  # of keys it wants
         self.alone: tuple[Session, ...] = (self,)
         self.watch: Watcher | None = None
 
