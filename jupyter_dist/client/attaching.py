@@ -7,6 +7,7 @@ what that is and takes it over in one step. What is still connected is never tak
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,8 +31,26 @@ class LostSession(NamedTuple):
     futures: int
 
 
+class LostFuture(NamedTuple):
+    """A future of a lost session: its names, its task, and since when that is in its state, in seconds since 1970."""
+
+    names: tuple[str, ...]
+    key: str
+    label: str
+    state: str  # of the task: waiting, queued, processing, memory or erred
+    since_s: float
+
+
 class Attaching(Front):
     """What an Executor has to do with other sessions on its cluster."""
+
+    @abstractmethod
+    def cancel(self, futures: Any, force: bool = False) -> Any:
+        """Give futures up."""
+
+    @abstractmethod
+    def retry(self, futures: Any) -> Any:
+        """Run tasks that erred once more."""
 
     def name_futures(self, names: Mapping[str, Future]) -> None:
         """Give names to futures, by which `attach` finds them after a restart. Never blocks.
@@ -81,6 +100,26 @@ class Attaching(Front):
         lost = newest_first(session for session in await self.describe_sessions() if session.keys)
         return [LostSession(s.name, s.kind, s.pid, s.lost_s, s.kept_until_s, s.keys) for s in lost]
 
+    def lost_futures(self, name: str | None = None) -> Any:
+        """Return what `attach` with the same name would take over, and leave it where it is.
+
+        Returns
+        -------
+        list of LostFuture
+            Each with names, key, label, the state of its task, and since when.
+
+        Raises
+        ------
+        TypeError, UsageError, ClusterClosedError
+            As `attach`.
+        """
+        return self.perform(self._lost_futures(name))
+
+    async def _lost_futures(self, name: str | None) -> list[LostFuture]:
+        lost = newest_first(await self.describe_sessions(self._name_meant(name)))
+        wanted = [wanted for session in lost for wanted in session.wanted]
+        return [LostFuture(w.names, w.key, w.label, w.state, w.since_s) for w in wanted]
+
     def attach(self, name: str | None = None) -> Any:
         """Take over the futures of lost sessions: those of this notebook before its kernel was restarted or killed.
 
@@ -110,9 +149,7 @@ class Attaching(Front):
         return self.perform(self._attach(name))
 
     async def _attach(self, name: str | None) -> dict[str, Future]:
-        if name is None and not self.session_name:
-            raise UsageError("this session has no name of its own: say which to attach to, see `lost_sessions()`")
-        wanted = self.session_name if name is None else check_key(name, "name")
+        wanted = self._name_meant(name)
         found = await self.describe_sessions(wanted)
         lost = newest_first(found)
         if not lost:
@@ -123,6 +160,13 @@ class Attaching(Front):
         futures = {key: Future(self, wish) for key, wish in wishes.items()}
         names = names_of(lost).items()
         return {name: futures[key] for name, key in names if not futures[key].cancelled()}
+
+    def _name_meant(self, name: str | None) -> str:
+        if name is not None:
+            return check_key(name, "name")
+        if not self.session_name:
+            raise UsageError("this session has no name of its own: say which to attach to, see `lost_sessions()`")
+        return self.session_name
 
     async def describe_sessions(self, name: str = "") -> tuple[SessionView, ...]:
         """Return the other sessions on the cluster; those of a name with what they want. A call of steps."""
@@ -141,7 +185,7 @@ def check_connected(sessions: Iterable[SessionView], name: str) -> None:
         who = ", ".join(f"a {s.kind} with pid {s.pid} and {s.keys} futures" for s in others)
         raise SessionConnectedError(
             f"{name!r} is not lost but connected: {who}. What it holds is not taken from it. Close it first, or attach "
-            "to another: `executor.lost_sessions()` lists them, `executor.attach(name)` attaches"
+            "to another: `executor.lost_sessions()` lists them, `executor.attach(name)` or `%distributed attach NAME` attaches"
         )
 
 
