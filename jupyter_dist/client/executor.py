@@ -31,7 +31,6 @@ from jupyter_dist.client.reading import Readers
 from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
 from jupyter_dist.client.steering import Steering
-from jupyter_dist.client.waiting import unsettled
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.launch.connection_file import ClusterInfo
@@ -574,8 +573,7 @@ class Executor(Inspecting, Steering, Attaching, Adapters):
         session, self._is_shut = self._session, True
         if session is not None and not session.is_closed:
             await Aside(functools.partial(shut_pools, self, wait=is_waiting, cancel_futures=cancel_futures))
-            with session.lock:
-                pending = unsettled(session.table.by_key.values())
+            pending = session.unsettled()
             if is_waiting and pending:
                 await self._results.wait(pending)
             await Remotely(self.loop, self._close, session)

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from jupyter_dist.client.waiting import Watcher
+from jupyter_dist.client.waiting import Watcher, unsettled
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import CLIENT_SIDE
@@ -200,6 +200,12 @@ class Session:
             if wish is not None:
                 wish.references += 1
         return wish
+
+    def unsettled(self) -> list[Wish]:
+        """Return the wishes that may still settle; one whose last Future is gone never will."""
+        with self.lock:
+            self._release_dropped()
+            return unsettled(self.table.by_key.values())
 
     def name_wishes(self, wishes: Iterable[tuple[str, Wish]]) -> None:
         """Have the cluster know names for keys; of those that are given up already nothing is said."""

@@ -296,3 +296,9 @@ def test_repr_shows_no_secret(executor):
     shown = repr(executor) + repr(executor.info) + repr(executor.submit(inc, 1))
     assert executor.info.secret.hex() not in shown
     assert repr(executor.info.secret) not in shown
+
+
+def test_shutdown_does_not_wait_for_a_future_that_was_dropped_a_moment_before(tmp_path):
+    for _ in range(5):
+        with Executor(n_workers=1) as executor:
+            executor.submit(wait_for_file, str(tmp_path / "never"))
