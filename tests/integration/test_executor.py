@@ -299,6 +299,6 @@ def test_repr_shows_no_secret(executor):
 
 
 def test_shutdown_does_not_wait_for_a_future_that_was_dropped_a_moment_before(tmp_path):
-    for _ in range(5):
+    for _ in range(2):
         with Executor(n_workers=1) as executor:
             executor.submit(wait_for_file, str(tmp_path / "never"))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.messages import ScaleCluster
 from tests.simulator.faults import Faults
+from tests.simulator.kernels import Kernels
 from tests.simulator.nanny_host import NannyHost
 from tests.simulator.oracles import Oracles
 from tests.simulator.parties import Parties
@@ -39,7 +40,7 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True) -> None:
+    def __init__(self, seed: int, *, has_store: bool = True, has_kernels: bool = True) -> None:
         self.world = World(seed, has_store=has_store)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
@@ -52,6 +53,7 @@ class Simulation:
             self.parties.keepers[name] = self.nannies[name]
         self.script = Script(self.parties)
         self.faults = Faults(self.parties, self.nannies, self.script)
+        self.kernels = Kernels(self.parties, self.script, seed, is_used=has_kernels)
 
     def run(self, events_wild: int = EVENTS_WILD) -> None:
         """Live through all parts.
@@ -106,6 +108,8 @@ class Simulation:
             world.clock.step()
 
     def _what_is_unsettled(self) -> str:
+        if self.kernels.away or any(client.is_attaching for client in self.script.alive()):
+            return "a client that comes back"
         for client in self.script.alive():
             for wish in client.table.by_number.values():
                 is_read = wish.status != "finished" or wish.value is not None or wish.loaded is not UNLOADED
@@ -119,6 +123,8 @@ class Simulation:
         state = self.parties.scheduler.machine.state
         if state.tasks or state.inline_bytes or state.suspects:
             return f"in the scheduler {list(state.tasks.values())}"
+        if any(not session.incarnation for session in state.sessions.values()):
+            return f"of lost sessions {list(state.sessions)}"
         for member in state.members.values():
             if member.load or member.held or member.solo is not None or member.state != "running":
                 return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
@@ -145,9 +151,9 @@ class Simulation:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True) -> Outcome:
+def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True, has_kernels: bool = True) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store)
+    simulation = Simulation(seed, has_store=has_store, has_kernels=has_kernels)
     world = simulation.world
     fault = ""
     try:
