@@ -61,8 +61,8 @@ if end == "stay":
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """A cluster that outlives its clients, with two workers."""
-    with LocalCluster(2, detached=True) as cluster, Executor(cluster, name="watcher") as executor:
+    """A cluster with two workers that outlives its clients, and ends with the tests, however these end."""
+    with LocalCluster(2) as cluster, Executor(cluster, name="watcher") as executor:
         executor.wait_for_workers(timeout=20)
         yield cluster
 
@@ -270,7 +270,7 @@ def test_names_are_checked_before_anything_is_said(cluster, executor):
         ({"x": 5}, "not of 5"),
     ):
         with pytest.raises(TypeError, match=words):
-            executor.name_futures(names)  # type: ignore[arg-type]
+            executor.name_futures(names)
     with pytest.raises(UsageError, match="lone surrogates"):
         executor.name_futures({"\ud800": future})
     executor.name_futures({})
