@@ -9,7 +9,8 @@
     │   │   ├── ClusterStartError            a cluster did not come up; carries the tail of its log
     │   │   ├── ClusterClosedError           the cluster or the executor is gone; says why
     │   │   ├── ClusterStateError            what was asked needs a cluster in another state; says which it is in
-    │   │   └── CoordinationError            what is shared by name is gone, or cannot be kept; says why
+    │   │   ├── CoordinationError            what is shared by name is gone, or cannot be kept; says why
+    │   │   └── SessionConnectedError        a session to attach to is in use; says by whom
     │   ├── ProtocolError                    bytes or messages that break the rules; closes that connection only
     │   │   ├── AuthenticationError          the secret is wrong, or the peer is not who it claims to be
     │   │   └── VersionMismatchError         the two sides cannot work together; says what to install
@@ -67,6 +68,10 @@ class ClusterStateError(ClusterError):
 
 class CoordinationError(ClusterError):
     """What is shared by name is gone (by a restart, or a lease that ran out), or the cluster cannot keep more of it."""
+
+
+class SessionConnectedError(ClusterError):
+    """A session that was to be attached to is not lost: another process is connected under its name."""
 
 
 class ProtocolError(JupyterDistError):

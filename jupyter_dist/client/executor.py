@@ -2,7 +2,7 @@
 
 Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
 `mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
-beside work is in `inspecting` and `steering`. An executor that started its cluster ends it.
+beside work is in `inspecting` and `steering`, what it finds of earlier sessions in `attaching`. An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from jupyter_dist.client import containers, current, feeding, inspection
 from jupyter_dist.client.adapters import Adapters, announce_to_joblib, shut_pools
+from jupyter_dist.client.attaching import Attaching
 from jupyter_dist.client.blocking import Aside, Remotely, begin, block
 from jupyter_dist.client.calls import (
     check_callable,
@@ -41,7 +42,6 @@ from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
 from jupyter_dist.client.showing import Showing
 from jupyter_dist.client.steering import Steering
-from jupyter_dist.client.waiting import unsettled
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.launch.connection_file import ClusterInfo
@@ -53,7 +53,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Showing, Publishing, Adapters):
+class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -602,8 +602,7 @@ class Executor(Inspecting, Steering, Showing, Publishing, Adapters):
         session, self._is_shut = self._session, True
         if session is not None and not session.is_closed:
             await Aside(functools.partial(shut_pools, self, wait=is_waiting, cancel_futures=cancel_futures))
-            with session.lock:
-                pending = unsettled(session.table.by_key.values())
+            pending = session.unsettled()
             if is_waiting and pending:
                 await self._results.wait(pending)
             await Remotely(self.loop, self._close, session)

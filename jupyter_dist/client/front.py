@@ -34,9 +34,12 @@ class Front(ABC):
         Whether what would block returns an awaitable.
     settings : Settings
         The client's.
+    session_name : str
+        What its session is called: the notebook or script.
     """
 
     asynchronous: bool
+    session_name: str
     settings: Settings
     loop: LoopThread
 

@@ -14,11 +14,11 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from jupyter_dist.client.line import Line
 from jupyter_dist.client.silence import Silence
-from jupyter_dist.client.waiting import Question, Watcher
+from jupyter_dist.client.waiting import Question, Watcher, unsettled
 from jupyter_dist.core.futures import FutureTable, Wish
 from jupyter_dist.core.outgoing import Outgoing
 from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError
@@ -37,9 +37,12 @@ from jupyter_dist.messages import (
     GiveUpRequest,
     Kept,
     KeyFinished,
+    KeyName,
     KeyOutput,
+    KeyWish,
     MentionedFuture,
     Message,
+    NameKeys,
     Observation,
     OpenSession,
     Ping,
@@ -48,8 +51,10 @@ from jupyter_dist.messages import (
     RestartCluster,
     RetryKeys,
     ScaleCluster,
+    SessionView,
     StopCluster,
     Submit,
+    TakeOver,
     TaskOptions,
     TaskSpec,
     Welcome,
@@ -58,7 +63,15 @@ from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
 
-REPEATABLE = (Describe, DescribeTasks, RestartCluster, ScaleCluster, StopCluster, Ping)  # may be granted twice
+REPEATABLE = (
+    Describe,
+    DescribeTasks,
+    RestartCluster,
+    ScaleCluster,
+    StopCluster,
+    Ping,
+    TakeOver,
+)  # may be granted twice
 
 
 class Session:
@@ -89,6 +102,7 @@ class Session:
         self._dropped: deque[Wish] = deque()
         self._is_flushing = False
         self._answers: dict[int, tuple[asyncio.Future[Answer], Message]] = {}
+        self._is_ending = False
         self._last_request = 0
         self._questions: dict[int, Question] = {}
         self._last_question = 0
@@ -209,6 +223,20 @@ class Session:
                 wish.references += 1
         return wish
 
+    def unsettled(self) -> list[Wish]:
+        """Return the wishes that may still settle; one whose last Future is gone never will."""
+        with self.lock:
+            self._release_dropped()
+            return unsettled(self.table.by_key.values())
+
+    def name_wishes(self, wishes: Iterable[tuple[str, Wish]]) -> None:
+        """Have the cluster know names for keys; of those that are given up already nothing is said."""
+        with self.lock:
+            self.check_open()
+            known = [(name, wish) for name, wish in wishes if self.table.by_number.get(wish.number) is wish]
+            if known:
+                self._say(NameKeys(tuple(KeyName(name, wish.key) for name, wish in known)))
+
     def settle_cancelled(self, wishes: Iterable[Wish], reason: str) -> list[Wish]:
         """Settle wishes as cancelled here and now, and tell their watchers."""
         with self.lock:
@@ -327,7 +355,16 @@ class Session:
             line.send(messages)
             self._silence.watch()
 
+    def keep_dropped(self) -> None:
+        """Release nothing more because a Future is gone: this process is ending, and all of them will be.
+
+        Takes no lock: in a forked child that ends somebody who is not there may have it.
+        """
+        self._is_ending = True
+
     def _release_dropped(self) -> None:
+        if self._is_ending:
+            return
         keys = []
         while self._dropped:
             wish = self._dropped.popleft()
@@ -462,14 +499,34 @@ class Session:
         """
         self.check_open()
         self._last_request += 1
-        message = make(self._last_request)
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._answers[self._last_request] = answer, message
-        self.say(message)
+        with self.lock:  # what the request says of the table is still so when it is queued
+            message = make(self._last_request)
+            self._answers[self._last_request] = answer, message
+            self.say(message)
         result = await answer
         if result.error:
             raise ClusterError(result.error)
         return result
+
+    async def take_over(self, lost: Sequence[SessionView]) -> dict[str, Wish]:
+        """Wish for all that lost sessions want, and end them; return the wishes by key, each with one reference more.
+
+        A wish is cancelled when its key was let go, or taken over by somebody else, a moment ago.
+        """
+        taken: dict[str, Wish] = {}
+        labels = {wanted.key: wanted.label for session in lost for wanted in session.wanted}
+
+        def wish_for_all(request: int) -> TakeOver:
+            fresh = []
+            for key, label in labels.items():
+                taken[key], is_new = self.table.wish(key, label)
+                if is_new:
+                    fresh.append(KeyWish(key, taken[key].number))
+            return TakeOver(request, tuple(session.session for session in lost), tuple(fresh))
+
+        await self.ask(wish_for_all)
+        return taken
 
     def abort(self, reason: str) -> None:
         """End the session without a word to the scheduler."""

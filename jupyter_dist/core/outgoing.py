@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from jupyter_dist.messages import Cancel, Message, PutValue, Release, RetryKeys, Submit
+from jupyter_dist.messages import Cancel, Message, NameKeys, PutValue, Release, RetryKeys, Submit, TakeOver
 
-KEPT = (Submit, PutValue, Release, Cancel, RetryKeys)
+KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver)
 
 
 class Outgoing:

@@ -18,6 +18,7 @@ TRIALS = 6  # key: the task's
 SESSION = 7  # key: its id
 WANT = 8  # key: the session's id, "/", the task's key
 HOST = 9  # key: the nanny's name
+NAMES = 10  # key: the session's id
 
 
 class SubmissionRecord(Record):
@@ -83,6 +84,12 @@ class WantRecord(Record):
     wish: int
 
 
+class NamesRecord(Record):
+    """What a client calls its keys: names with their keys."""
+
+    names: tuple[tuple[str, str], ...]
+
+
 class HostRecord(Record):
     """A nanny that was there."""
 
@@ -99,6 +106,7 @@ JournalRecord = (
     | SessionRecord
     | WantRecord
     | HostRecord
+    | NamesRecord
 )
 RECORDS: dict[int, type] = {
     FUNCTION: FunctionBody,
@@ -110,4 +118,5 @@ RECORDS: dict[int, type] = {
     SESSION: SessionRecord,
     WANT: WantRecord,
     HOST: HostRecord,
+    NAMES: NamesRecord,
 }

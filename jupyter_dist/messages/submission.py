@@ -134,6 +134,71 @@ class ClaimWishes(Message, tag=110):
     delivered: tuple[tuple[int, str], ...] = ()
 
 
+class KeyName(Record):
+    """What a person calls a key, such as a variable of a notebook."""
+
+    name: str
+    key: str
+
+
+class NameKeys(Message, tag=24):
+    """Give names to keys this session wants. A name stands for one key: a later one replaces an earlier."""
+
+    names: tuple[KeyName, ...]
+
+
+class WantedKey(Record):
+    """A key a session wants, with its names. ``since_s`` is when its task came into its state."""
+
+    key: str
+    label: str
+    state: str
+    since_s: float
+    names: tuple[str, ...] = ()
+
+
+class SessionView(Record):
+    """A session as others see it. A lost one is not connected: it has its keys until ``kept_until_s``.
+
+    ``wanted`` is told only when sessions of one name were asked for.
+    """
+
+    session: str
+    name: str
+    kind: str
+    pid: int
+    is_connected: bool
+    lost_s: float  # 0 while connected; seconds since the epoch, as below
+    kept_until_s: float
+    keys: int  # how many it wants
+    wanted: tuple[WantedKey, ...] = ()
+
+
+class DescribeSessions(Message, tag=25):
+    """Ask which other sessions there are: those of a name with what they want, or all when it is empty."""
+
+    request: int
+    name: str = ""
+
+
+class KeyWish(Record):
+    """A client's own number for wanting a key."""
+
+    key: str
+    wish: int
+
+
+class TakeOver(Message, tag=26):
+    """Want from now on what lost sessions want, with their names for it, and end them.
+
+    A key that none of them wants by then is answered with `KeyCancelled`; what is settled is told before the answer.
+    """
+
+    request: int
+    sessions: tuple[str, ...]
+    wishes: tuple[KeyWish, ...]
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -194,6 +259,7 @@ class Answer(Message, tag=35):
     error: str = ""
     snapshot: ClusterSnapshot | None = None
     tasks: tuple[TaskHome, ...] = ()
+    sessions: tuple[SessionView, ...] = ()
 
 
 FromClient = (
@@ -211,6 +277,9 @@ FromClient = (
     | RetryKeys
     | ClaimWishes
     | Ping
+    | NameKeys
+    | DescribeSessions
+    | TakeOver
     | CloseSession
     | Watch
     | Unwatch

@@ -307,3 +307,9 @@ def test_executor_closed_while_results_arrive_leaves_no_session_behind(executor)
     wait_until(
         lambda: not [name for name in executor.snapshot().sessions if name.startswith("leaving")], "their sessions end"
     )
+
+
+def test_shutdown_does_not_wait_for_a_future_that_was_dropped_a_moment_before(tmp_path):
+    for _ in range(2):
+        with Executor(n_workers=1) as executor:
+            executor.submit(wait_for_file, str(tmp_path / "never"))

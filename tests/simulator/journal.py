@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jupyter_dist.core.scheduler.ledger import Change
-from jupyter_dist.messages.journal import FUNCTION, HOST, SESSION
+from jupyter_dist.messages.journal import FUNCTION, HOST, NAMES, SESSION
 from tests.simulator.world import World
 
 LATE_S = (0.0005, 0.0005, 0.01, 0.5)
@@ -73,4 +73,4 @@ class Journal:
 
     def keys(self) -> list[tuple[int, str]]:
         """Return the records that are of tasks: the others stay for a while, or as long as who they are of."""
-        return sorted(key for key in self._all_keys() if key[0] not in {FUNCTION, SESSION, HOST})
+        return sorted(key for key in self._all_keys() if key[0] not in {FUNCTION, SESSION, HOST, NAMES})

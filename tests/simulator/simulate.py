@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jupyter_dist.core.futures import UNLOADED
+from jupyter_dist.core.scheduler.lifetime import wanted_workers
 from jupyter_dist.messages import ScaleCluster
 from tests.simulator.faults import Faults
+from tests.simulator.kernels import Kernels
 from tests.simulator.nanny_host import NannyHost
 from tests.simulator.oracles import Oracles
 from tests.simulator.parties import Parties
@@ -39,7 +41,7 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True, has_deaths: bool = True) -> None:
+    def __init__(self, seed: int, *, has_store: bool = True, has_deaths: bool = True, has_kernels: bool = True) -> None:
         self.world = World(seed, has_store=has_store, has_deaths=has_deaths)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
@@ -52,6 +54,7 @@ class Simulation:
             self.parties.keepers[name] = self.nannies[name]
         self.script = Script(self.parties)
         self.faults = Faults(self.parties, self.nannies, self.script)
+        self.kernels = Kernels(self.parties, self.script, seed, is_used=has_kernels)
 
     def run(self, events_wild: int = EVENTS_WILD) -> None:
         """Live through all parts.
@@ -91,8 +94,10 @@ class Simulation:
         ):
             self.world.clock.after(0.5, self._ask_for_workers)
             return
-        for client in self.script.alive()[:1]:
-            client.say(ScaleCluster(self.script.next_request(), len(self.world.names)))
+        if wanted_workers(scheduler.machine.state) != len(self.world.names):
+            for client in self.script.alive()[:1]:
+                client.say(ScaleCluster(self.script.next_request(), len(self.world.names)))
+            self.world.clock.after(2.0, self._ask_for_workers)  # it may be lost with its connection
 
     def _until(self, what: Callable[[], str], words: str) -> None:
         world = self.world
@@ -111,6 +116,8 @@ class Simulation:
             world.clock.step()
 
     def _what_is_unsettled(self) -> str:
+        if self.kernels.away or any(client.is_attaching for client in self.script.alive()):
+            return "a client that comes back"
         for client in self.script.alive():
             for wish in client.table.by_number.values():
                 is_read = wish.status != "finished" or wish.value is not None or wish.loaded is not UNLOADED
@@ -124,9 +131,14 @@ class Simulation:
         state = self.parties.scheduler.machine.state
         if state.tasks or state.inline_bytes or state.suspects:
             return f"in the scheduler {list(state.tasks.values())}"
+        if any(not session.incarnation for session in state.sessions.values()):
+            return f"of lost sessions {list(state.sessions)}"
         for member in state.members.values():
             if member.load or member.held or member.solo is not None or member.state != "running":
                 return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
+        return self._what_is_left_outside()
+
+    def _what_is_left_outside(self) -> str:
         for nanny in self.nannies.values():
             for worker in nanny.workers.values():
                 if worker is None or worker.is_stopped:
@@ -152,9 +164,16 @@ class Simulation:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True, has_deaths: bool = True) -> Outcome:
+def simulate(
+    seed: int,
+    events_wild: int = EVENTS_WILD,
+    *,
+    has_store: bool = True,
+    has_deaths: bool = True,
+    has_kernels: bool = True,
+) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store, has_deaths=has_deaths)
+    simulation = Simulation(seed, has_store=has_store, has_deaths=has_deaths, has_kernels=has_kernels)
     world = simulation.world
     fault = ""
     try:

@@ -122,6 +122,9 @@ def sessions_agree(state: State) -> Iterator[str]:
         for task in session.wants:
             if session not in task.sessions or state.tasks.get(task.key) is not task:
                 yield f"session {session.name} wants {task}, which says otherwise"
+        nameless = session.names.keys() - {task.key for task in session.wants}
+        if nameless:
+            yield f"session {session.name} has names for {sorted(nameless)}, which it does not want"
     known = set(owners)
     for task in state.tasks.values():
         if not known.issuperset(task.sessions):

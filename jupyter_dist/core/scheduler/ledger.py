@@ -24,6 +24,7 @@ from jupyter_dist.messages import (
     HostRecord,
     JournalRecord,
     Kept,
+    NamesRecord,
     ResultEntry,
     ResultsRecord,
     SessionRecord,
@@ -32,7 +33,7 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
 
 ACK_S = 0.1  # how long a peer is left without a word that what it said is written
 TOLD_MAX = 512  # batches that are written and not acknowledged before that is done at once
@@ -137,9 +138,14 @@ class Ledger:
         record = SessionRecord(kind, name, session.linger_s, session.pid, received, session.missed)
         self.changes.append(Change(SESSION, session.id, record))
 
+    def names(self, session: Session) -> None:
+        """Note what a client calls its keys."""
+        self.changes.append(Change(NAMES, session.id, NamesRecord(session.names.pairs())))
+
     def close_session(self, session: Session) -> None:
         """Note that it is gone."""
         self.changes.append(Change(SESSION, session.id, None))
+        self.changes.append(Change(NAMES, session.id, None))
         self._written.pop(session, None)
 
     def host(self, nanny: str, host: str) -> None:

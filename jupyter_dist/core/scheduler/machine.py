@@ -9,6 +9,7 @@ from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
+    attaching,
     completion,
     dispatch,
     invariants,
@@ -31,6 +32,7 @@ from jupyter_dist.messages import (
     CountItems,
     CountLeases,
     Describe,
+    DescribeSessions,
     DescribeTasks,
     GetValue,
     GiveUpRequest,
@@ -38,6 +40,7 @@ from jupyter_dist.messages import (
     ListValues,
     Message,
     MissingValue,
+    NameKeys,
     OpenSession,
     Ping,
     Pulse,
@@ -54,6 +57,7 @@ from jupyter_dist.messages import (
     StopCluster,
     Submit,
     TakeItems,
+    TakeOver,
     TaskErred,
     TaskFinished,
     TaskOutput,
@@ -91,6 +95,9 @@ CLIENT: dict[type, Handler] = {
     RetryKeys: submission.on_retry,
     ClaimWishes: submission.on_claim,
     Ping: observing.on_ping,
+    NameKeys: attaching.on_name_keys,
+    DescribeSessions: attaching.on_describe_sessions,
+    TakeOver: attaching.on_take_over,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
     AcquireLease: leases.on_acquire,

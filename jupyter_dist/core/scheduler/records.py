@@ -7,6 +7,8 @@ long as the result, or that of a dependent, may be needed.
 
 from __future__ import annotations
 
+from collections.abc import KeysView
+
 from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
 
@@ -180,6 +182,51 @@ class Member:
         return f"<Member {self.name} {self.state}>"
 
 
+class Names:
+    """What one session calls the keys it wants: a name stands for one key, a key may have several names."""
+
+    __slots__ = ("_keys", "_names")
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}  # name -> key
+        self._names: dict[str, dict[str, None]] = {}  # key -> its names, oldest first
+
+    def give(self, name: str, key: str) -> None:
+        """Let a name stand for a key, and no longer for another."""
+        before = self._keys.get(name)
+        if before is not None:
+            self._names[before].pop(name)
+            if not self._names[before]:
+                del self._names[before]
+        self._keys[name] = key
+        self._names.setdefault(key, {})[name] = None
+
+    def drop(self, key: str) -> None:
+        """Forget the names of a key."""
+        for name in self._names.pop(key, ()):
+            del self._keys[name]
+
+    def clear(self) -> None:
+        """Forget all names."""
+        self._keys.clear()
+        self._names.clear()
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """Return the names of a key, oldest first."""
+        return tuple(self._names.get(key, ()))
+
+    def keys(self) -> KeysView[str]:
+        """Return the keys that have names."""
+        return self._names.keys()
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return all names with their keys."""
+        return tuple(self._keys.items())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
+
 class Session:
     """A client as the scheduler sees it. It outlives its connection for ``linger_s``."""
 
@@ -194,6 +241,7 @@ class Session:
         "linger_s",
         "missed",
         "name",
+        "names",
         "pid",
         "received",
         "wants",
@@ -213,8 +261,14 @@ class Session:
         self.missed = ""  # why its tasks were forgotten, should it not have heard of it
         self.received = 0  # messages, over all its connections
         self.wants: dict[Task, int] = {}  # -> the number of the wish
+        self.names = Names()  # of keys it wants
         self.alone: tuple[Session, ...] = (self,)
         self.watch: Watcher | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its client is gone without a word, and is not expected back."""
+        return not self.incarnation and not self.is_awaited
 
 
 class Watcher:

@@ -21,6 +21,7 @@ from jupyter_dist.messages import (
     FunctionBody,
     HostRecord,
     KeepObjects,
+    NamesRecord,
     ResultEntry,
     ResultsRecord,
     SessionRecord,
@@ -29,7 +30,7 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
 
 Records = Mapping[int, Mapping[str, Any]]
 RecordT = TypeVar("RecordT")
@@ -118,6 +119,13 @@ def _restore_wants(state: State, records: Records) -> None:
         elif session is not None:
             state.unwant(session, task)
 
+    for session_id, names in _of(records, NAMES, NamesRecord).items():
+        named = state.sessions.get(session_id)
+        wanted = {task.key for task in named.wants} if named is not None else set()
+        for name, task_key in names.names:
+            if named is not None and task_key in wanted:
+                named.names.give(name, task_key)
+
 
 def _restore_values(state: State, records: Records, now: float) -> None:
     for key, record in _of(records, DATA, DataRecord).items():
@@ -197,6 +205,8 @@ def settle_objects(state: State, now: float) -> None:
     if state.keep_objects_at_s is None or now < state.keep_objects_at_s or not state.nannies:
         return
     state.keep_objects_at_s = None
+    for session in state.sessions.values():
+        session.is_awaited = False
     names = tuple(task.stored for task in state.tasks.values() if task.stored)
     for nanny in state.nannies.values():
         state.say(nanny.incarnation, KeepObjects(names))

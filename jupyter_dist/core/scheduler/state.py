@@ -273,6 +273,7 @@ class State:
         """Empty every table about tasks. Workers must hold and process nothing by now."""
         for session in self.sessions.values():
             session.wants.clear()
+            session.names.clear()
         self.coordination.forget_all()
         for task in self.tasks.values():
             self.drop_stored(task)
@@ -369,6 +370,7 @@ class State:
         """Note that a client does not want it any more."""
         if task in session.wants:
             del session.wants[task]
+            session.names.drop(task.key)
             task.sessions = tuple(other for other in task.sessions if other is not session)
 
     # -- members -----------------------------------------------------------------------------------------------------
