@@ -18,12 +18,18 @@ from typing import Any
 from jupyter_dist._version import __version__
 
 _HOMES = {
+    "Event": "jupyter_dist.client.coordination",
     "Executor": "jupyter_dist.client.executor",
     "Future": "jupyter_dist.client.future",
     "LocalCluster": "jupyter_dist.launch.cluster",
+    "Lock": "jupyter_dist.client.locks",
+    "Queue": "jupyter_dist.client.coordination",
+    "Semaphore": "jupyter_dist.client.locks",
+    "Variable": "jupyter_dist.client.coordination",
     "as_completed": "jupyter_dist.client.arrivals",
     "default_executor": "jupyter_dist.client.executor",
     "errors": "",
+    "progress": "jupyter_dist.client.progress",
     "register_joblib": "jupyter_dist.client.adapters",
     "wait": "jupyter_dist.client.collecting",
 }

@@ -8,7 +8,9 @@
     │   │   ├── NoClusterError               nothing to connect to; says how to start one
     │   │   ├── ClusterStartError            a cluster did not come up; carries the tail of its log
     │   │   ├── ClusterClosedError           the cluster or the executor is gone; says why
-    │   │   └── ClusterStateError            what was asked needs a cluster in another state; says which it is in
+    │   │   ├── ClusterStateError            what was asked needs a cluster in another state; says which it is in
+    │   │   ├── CoordinationError            what is shared by name is gone, or cannot be kept; says why
+    │   │   └── SessionConnectedError        a session to attach to is in use; says by whom
     │   ├── ProtocolError                    bytes or messages that break the rules; closes that connection only
     │   │   ├── AuthenticationError          the secret is wrong, or the peer is not who it claims to be
     │   │   └── VersionMismatchError         the two sides cannot work together; says what to install
@@ -18,10 +20,12 @@
     │   │   ├── TaskTimeoutError             the task ran longer than it was allowed to
     │   │   ├── ResultError                  the result could not be pickled or loaded
     │   │   └── RemoteError                  stands in for a user's exception that cannot be loaded here
-    │   ├── StorageError (also OSError)      data cannot be kept in the host's object store; says where and why
-    │   │   └── StorageFullError             there is no room for it; says its size and what is free
+    │   ├── StorageError (also OSError)      data cannot be kept on this host; says where and why
+    │   │   ├── StorageFullError             there is no room for it; says its size and what is free
+    │   │   └── JournalError                 the scheduler's records cannot be used: in use, too new, not writable
     │   ├── PackingError (also TypeError)    a function or an argument cannot be pickled; raised by `submit`
     │   ├── CaptureError                     a `%%distributed` cell cannot be sent as it is
+    │   ├── DatasetError (also KeyError)     there is no dataset of that name, or there is one already
     │   ├── UsageError (also ValueError)     a call or a magic that makes no sense; says what would
     │   └── InternalError                    never raised itself; a bug of this package
     │       ├── TransitionError              a state change outside the table; nothing was changed
@@ -60,6 +64,14 @@ class ClusterClosedError(ClusterError):
 
 class ClusterStateError(ClusterError):
     """What was asked needs a cluster in another state: its name is taken, or it does not run."""
+
+
+class CoordinationError(ClusterError):
+    """What is shared by name is gone (by a restart, or a lease that ran out), or the cluster cannot keep more of it."""
+
+
+class SessionConnectedError(ClusterError):
+    """A session that was to be attached to is not lost: another process is connected under its name."""
 
 
 class ProtocolError(JupyterDistError):
@@ -112,11 +124,15 @@ class RemoteError(TaskError):
 
 
 class StorageError(JupyterDistError, OSError):
-    """Data cannot be kept in the host's object store."""
+    """Data cannot be kept on this host."""
 
 
 class StorageFullError(StorageError):
     """There is no room in the host's object store for so much data."""
+
+
+class JournalError(StorageError):
+    """The journal of a scheduler cannot be used: another has it open, a newer version wrote it, or it has no place."""
 
 
 class PackingError(JupyterDistError, TypeError):
@@ -125,6 +141,13 @@ class PackingError(JupyterDistError, TypeError):
 
 class CaptureError(JupyterDistError):
     """A distributed cell cannot be sent: an unknown name, an unpicklable one, or one that is too large."""
+
+
+class DatasetError(JupyterDistError, KeyError):
+    """There is no published dataset of that name, or there is one already."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # a KeyError puts its text in quotes
 
 
 class UsageError(JupyterDistError, ValueError):

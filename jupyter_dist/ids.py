@@ -30,6 +30,16 @@ def first_attempt(epoch: int) -> int:
     return epoch << EPOCH_SHIFT
 
 
+def copy_name(number: int) -> str:
+    """Return the name of a copy in an object store: twice as long as a token, so that nothing else is called so."""
+    return f"{number:032x}"
+
+
+def is_copy_before(name: str, first: str) -> bool:
+    """Whether this is the name of a copy, given before that of another one."""
+    return len(name) == len(first) and name < first
+
+
 def epoch_of(attempt: int) -> int:
     """Return the epoch that issued an attempt."""
     return attempt >> EPOCH_SHIFT

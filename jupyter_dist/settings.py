@@ -29,6 +29,8 @@ class Settings:
     start_s_max: float = 30.0  # how long a cluster may take to come up
     stop_s_max: float = 5.0  # how long an orderly shutdown may take before processes are killed
 
+    reconnect_s_max: float = 60.0  # how long a client looks for a scheduler it has lost
+
     # the wire
     frame_bytes_max: int = 256 * MIB  # control frame: messages with small user bytes
     object_bytes_max: int = 16 * 1024 * MIB  # one object between two processes
@@ -49,12 +51,23 @@ class Settings:
     retract_after_s: float = 0.02  # an unstarted task in hand is taken back after this, when others idle
     crash_limit: int = 2  # deaths a task may cause before it errs
 
+    # what clients share by name: locks, events, queues, variables, published datasets
+    lock_lease_s: float = 30.0  # a holder that lost its connection keeps its locks for this long
+    shared_bytes_max: int = 64 * KIB  # one value in a queue or variable; larger data goes through `scatter`
+    dataset_bytes_max: int = 16 * MIB  # one published dataset, the results of its futures not counted
+    shared_total_bytes_max: int = 128 * MIB  # what the scheduler keeps of all these
+    requests_max: int = 10_000  # what one session may hold and wait for at a time
+
     # output and watching
     output_bytes_max: int = 64 * KIB  # what is kept of one task's prints (the tail)
     output_interval_s: float = 0.1  # how often prints are forwarded while the task runs
     events_max: int = 20_000  # task events the scheduler keeps
     errors_max: int = 200  # errors a snapshot tells in full
     watch_interval_s_min: float = 0.05
+
+    # the scheduler's journal
+    journal_queue_bytes_max: int = 256 * MIB  # unwritten records before the scheduler is to wait; 4 times that stops it
+    journal_interval_s: float = 0.005  # between two commits: what comes and goes in between is not written
 
     # lifetime
     idle_stop_s: float = 3600.0  # a detached cluster without a session stops after this

@@ -10,14 +10,20 @@ from jupyter_dist.core.scheduler.arcs import ARCS
 
 ROOT = Path(__file__).parent.parent
 PUBLIC = [
+    "Event",
     "Executor",
     "Future",
     "LocalCluster",
+    "Lock",
+    "Queue",
+    "Semaphore",
+    "Variable",
     "__version__",
     "as_completed",
     "default_executor",
     "errors",
     "load_ipython_extension",
+    "progress",
     "register_joblib",
     "wait",
 ]

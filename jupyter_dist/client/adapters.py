@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from jupyter_dist.client.calls import check_count, make_options
 from jupyter_dist.client.concurrent import ConcurrentExecutor
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.lane import Owner
 
 JOBLIB_BACKEND = "jupyter_dist"
@@ -66,6 +67,7 @@ class Adapters:
         """
         check_count("retries", retries)
         options = make_options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
+        self.session.check_open()
         pool = ConcurrentExecutor(self, options, max_workers)
         _pools.setdefault(self, weakref.WeakSet()).add(pool)
         return pool
@@ -98,12 +100,20 @@ class Adapters:
         """
         __tracebackhide__ = True
         futures = _dask().get(self, dsk, keys, options)
-        return self.gather(futures) if sync else futures
+        try:
+            return self.gather(futures) if sync else futures
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def __call__(self: Executing, dsk: Any, keys: Any, **options: Any) -> Any:
         """Do as `get`. An object that can be called is what dask accepts in ``scheduler=executor``."""
         __tracebackhide__ = True
-        return self.get(dsk, keys, **options)
+        try:
+            return self.get(dsk, keys, **options)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def compute(
         self: Executing, collections: Any, sync: bool = False, optimize_graph: bool = True, **options: Any
@@ -128,7 +138,11 @@ class Adapters:
         """
         __tracebackhide__ = True
         futures = _dask().compute(self, collections, optimize_graph, options)
-        return self.gather(futures) if sync else futures
+        try:
+            return self.gather(futures) if sync else futures
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def persist(self: Owner, collections: Any, optimize_graph: bool = True, **options: Any) -> Any:
         """Begin to compute dask collections, and return the same collections made of futures.

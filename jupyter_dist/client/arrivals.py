@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Self
 
 from jupyter_dist.client.blocking import Opening, begin, block, perform
 from jupyter_dist.client.collecting import check_futures
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
-from jupyter_dist.client.waiting import Gate
+from jupyter_dist.client.waiting import Gate, check_wait
 from jupyter_dist.core.futures import Wish
 
 
@@ -59,6 +61,7 @@ class as_completed:  # noqa: N801 - users know it as a function
     ) -> None:
         if isinstance(timeout, bool):
             raise TypeError("the second argument is the timeout in seconds; write `with_results=True`")
+        check_wait(timeout)
         self._with_results = with_results
         self._raise_errors = raise_errors
         self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -66,6 +69,7 @@ class as_completed:  # noqa: N801 - users know it as a function
         self._waiting: dict[Wish, list[Future]] = {}
         self._ready: deque[Future] = deque()
         self._gates: list[Gate] = []  # of those who wait for the next
+        self._ear = Ear(self)
         self.update(fs)
 
     # -- what it holds -----------------------------------------------------------------------------------------------
@@ -85,7 +89,7 @@ class as_completed:  # noqa: N801 - users know it as a function
                     fresh[wish] = future
                 self._waiting.setdefault(wish, []).append(future)
         for wish, future in fresh.items():  # outside the lock: the session has one of its own
-            if not future.executor.session.watch(wish, self):
+            if not future.executor.session.watch(wish, self._ear):
                 self.notify(wish)
 
     def clear(self) -> None:
@@ -95,7 +99,7 @@ class as_completed:  # noqa: N801 - users know it as a function
             self._ready.clear()
             gates = self._take_gates()
         for wish, futures in waiting.items():
-            futures[0].executor.session.unwatch([wish], self)
+            futures[0].executor.session.unwatch([wish], self._ear)
         _open(gates)
 
     def count(self) -> int:
@@ -112,7 +116,7 @@ class as_completed:  # noqa: N801 - users know it as a function
         return bool(self._ready)
 
     def notify(self, wish: Wish) -> None:
-        """Note a wish that settled; the session calls this."""
+        """Note a wish that settled."""
         if not wish.is_settled:
             return
         with self._lock:
@@ -134,7 +138,11 @@ class as_completed:  # noqa: N801 - users know it as a function
 
     def __next__(self) -> Any:
         __tracebackhide__ = True
-        item = block(self._next())
+        try:
+            item = block(self._next())
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if item is None:
             raise StopIteration
         return item
@@ -144,7 +152,11 @@ class as_completed:  # noqa: N801 - users know it as a function
 
     async def __anext__(self) -> Any:
         __tracebackhide__ = True
-        item = await begin(self._next())
+        try:
+            item = await begin(self._next())
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if item is None:
             raise StopAsyncIteration
         return item
@@ -188,6 +200,7 @@ class as_completed:  # noqa: N801 - users know it as a function
         except Exception as error:
             if self._raise_errors:
                 raise
+            hide_frames(error)
             return future, error
 
     # -- many at a time ----------------------------------------------------------------------------------------------
@@ -198,7 +211,11 @@ class as_completed:  # noqa: N801 - users know it as a function
         In a running event loop with futures of an asynchronous executor, an awaitable of it.
         """
         __tracebackhide__ = True
-        return perform(self.collect(is_blocking=block), asynchronous=self._is_asynchronous())
+        try:
+            return perform(self.collect(is_blocking=block), asynchronous=self._is_asynchronous())
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def batches(self) -> Batches:
         """Iterate over batches of what is done by then, with `for` or `async for`, until all were given."""
@@ -220,6 +237,19 @@ class as_completed:  # noqa: N801 - users know it as a function
         return first is not None and first.executor.asynchronous
 
 
+class Ear:
+    """What the session tells in place of an `as_completed`: one that nobody iterates any more holds no future."""
+
+    def __init__(self, completed: as_completed) -> None:
+        self._completed = weakref.ref(completed)
+
+    def notify(self, wish: Wish) -> None:
+        """Pass it on, if there is somebody."""
+        completed = self._completed()
+        if completed is not None:
+            completed.notify(wish)
+
+
 class Batches:
     """The batches of an `as_completed`."""
 
@@ -231,7 +261,11 @@ class Batches:
 
     def __next__(self) -> list[Any]:
         __tracebackhide__ = True
-        batch = block(self._completed.collect(is_blocking=True))
+        try:
+            batch = block(self._completed.collect(is_blocking=True))
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if not batch:
             raise StopIteration
         return batch
@@ -241,7 +275,11 @@ class Batches:
 
     async def __anext__(self) -> list[Any]:
         __tracebackhide__ = True
-        batch = await begin(self._completed.collect(is_blocking=True))
+        try:
+            batch = await begin(self._completed.collect(is_blocking=True))
+        except BaseException as error:
+            hide_frames(error)
+            raise
         if not batch:
             raise StopAsyncIteration
         return batch

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.loop import LoopThread
 from jupyter_dist.client.waiting import Gate
 
@@ -154,3 +155,6 @@ async def _go_on(call: Coroutine[Any, Any, T], step: Step[Any]) -> T:
         except StopIteration as stop:
             value: T = stop.value
             return value
+        except BaseException as error:
+            hide_frames(error)
+            raise

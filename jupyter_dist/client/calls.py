@@ -16,6 +16,10 @@ from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
 
+WAIT_S_MAX = 1e8  # whoever waits for three years waits for ever
+NAME_CHARS_MAX = 1000
+COUNT_MAX = 2**53  # so large a number is still one wherever it is read
+
 
 class PackedCall(NamedTuple):
     """A call ready to be sent. ``futures`` are its inputs; keep it until it is sent, so that they are not released."""
@@ -58,13 +62,18 @@ def pack_call(
             f"{settings.argument_bytes_max:,} a call may carry: put the large ones into shared memory once with "
             "`[data] = executor.scatter([data])` and pass that future instead"
         )
-    for future in futures.values():
+    check_own(owner, futures.values())
+    key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
+    return PackedCall(key, arguments, tuple(futures.values()))
+
+
+def check_own(owner: object, futures: Iterable[Future]) -> None:
+    """Raise for futures that cannot be passed on: UsageError for another executor's, CancelledError for the cancelled."""
+    for future in futures:
         if future.cancelled() or not future.wish.number:
             future.raise_failure()  # says by what; a wish without a number is no task's
         if future.executor is not owner:
             raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
-    key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
-    return PackedCall(key, arguments, tuple(futures.values()))
 
 
 def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool = False, **others: Any) -> TaskOptions:
@@ -73,17 +82,31 @@ def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool 
     Raises
     ------
     UsageError
-        ``allow_other_workers`` without ``workers``.
+        ``allow_other_workers`` without ``workers``, or a number out of its range.
     TypeError
-        It is neither True nor False.
+        It, or ``pure``, is neither True nor False.
     """
     names = () if workers is None else (workers,) if isinstance(workers, str) else tuple(sorted(workers))
     if type(allow_other_workers) is not bool:
         raise TypeError(f"allow_other_workers is True or False, not {allow_other_workers!r}")
     if allow_other_workers and not names:
         raise UsageError("allow_other_workers says what may happen beside `workers`: give these as well")
+    _check_numbers(others)
     group = others.pop("group", "") or current_group()
     return TaskOptions(workers=names, loose=allow_other_workers, group=group, **others)
+
+
+def _check_numbers(options: Mapping[str, Any]) -> None:
+    """Check what a message has only one type for: a wrong one would end the connection."""
+    check_count("retries", options.get("retries", 0))
+    check_count("priority", options.get("priority", 0), least=-COUNT_MAX)
+    check_flag("pure", options.get("pure", True))
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise TypeError for what is neither True nor False."""
+    if type(value) is not bool:
+        raise TypeError(f"{name} is True or False, not {value!r}")
 
 
 def check_callable(function: object) -> None:
@@ -93,22 +116,40 @@ def check_callable(function: object) -> None:
 
 
 def check_count(name: str, value: object, *, least: int = 0) -> None:
-    """Raise UsageError for what is not a whole number from ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name}={value!r}: give a whole number from {least}")
+    """Raise UsageError for what is not a whole number from ``least``, or is larger than any that can be meant."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= COUNT_MAX:
+        raise UsageError(f"{name}={value!r}: give a whole number from {least} to {COUNT_MAX}")
 
 
-def check_timeout(value: object) -> float:
+def check_timeout(value: object, name: str = "timeout") -> float:
     """Return the seconds a task may run, 0 for any time; UsageError for what is no time."""
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise UsageError(f"timeout={value!r}: give the seconds a task may run, more than 0")
+        raise UsageError(f"{name}={value!r}: give seconds, more than 0")
     return float(value)
 
 
-def check_key(key: object) -> str:
-    """Return a key that may be used.
+def wait_limit(timeout: object) -> float | None:
+    """Return the seconds a call may wait, None for any time; UsageError for what is no time."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
+        raise UsageError(f"timeout={timeout!r}: give the seconds to wait at most, from 0, or None for any time")
+    return float(timeout) if timeout < WAIT_S_MAX else None
+
+
+def check_name(name: object) -> str:
+    """Return a name that things can be shared by; as `check_key` for what is none."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"a name is a text that is not empty, not {name!r}")
+    if len(name) > NAME_CHARS_MAX:
+        raise UsageError(f"the name {name[:20]!r}… has {len(name):,} characters, more than {NAME_CHARS_MAX:,}")
+    return check_key(name)
+
+
+def check_key(key: object, what: str = "key") -> str:
+    """Return a key, or another name, that may be used.
 
     Raises
     ------
@@ -118,10 +159,10 @@ def check_key(key: object) -> str:
         It has characters that cannot be sent.
     """
     if not isinstance(key, str) or not key:
-        raise TypeError(f"a key is a text that is not empty, not {key!r}")
+        raise TypeError(f"a {what} is a text that is not empty, not {key!r}")
     if not key.isascii():
         try:
             key.encode()
         except UnicodeEncodeError:
-            raise UsageError(f"the key {key!r} has characters that are no text (lone surrogates)") from None
+            raise UsageError(f"the {what} {key!r} has characters that are no text (lone surrogates)") from None
     return key

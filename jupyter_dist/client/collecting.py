@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from jupyter_dist.client.blocking import Opening, perform
 from jupyter_dist.client.future import Future
-from jupyter_dist.client.waiting import NONE, Countdown
+from jupyter_dist.client.waiting import NONE, Countdown, check_wait
 from jupyter_dist.core.futures import FutureStatus
 from jupyter_dist.errors import UsageError
 
@@ -47,10 +47,11 @@ def wait(fs: Iterable[Future] | Future, timeout: float | None = None, return_whe
     UsageError
         ``return_when`` is none of these.
     TypeError
-        Something is not a future.
+        Something is not a future, or ``timeout`` no number of seconds.
     """
     if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
         raise UsageError(f"return_when={return_when!r}: choose ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION")
+    check_wait(timeout)
     futures = check_futures(fs)
     is_asynchronous = any(future.executor.asynchronous for future in futures)
     return perform(_wait(futures, timeout, return_when), asynchronous=is_asynchronous)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from jupyter_dist.errors import NoClusterError
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.launch.connection_file import ClusterInfo, find_cluster
 
 DEFAULT_NAME = "default"
+KERNEL_FILE = frozenset({"-f", "--f"})  # how a kernel is told its connection file
 
 Address = str | ClusterInfo | LocalCluster
 
@@ -48,6 +51,18 @@ def session_kind() -> str:
 
 
 def session_name() -> str:
-    """Return the notebook or script, as others see this session."""
+    """Return the notebook, kernel or script, as others see this session. A restart of a kernel does not change it."""
     notebook = os.environ.get("JPY_SESSION_NAME", "")  # set by the Jupyter server for a notebook's kernel
-    return notebook or sys.argv[0]
+    if notebook or session_kind() != "kernel":
+        return notebook or sys.argv[0]
+    return kernel_name(sys.argv) or sys.argv[0]
+
+
+def kernel_name(argv: Sequence[str]) -> str:
+    """Return the name of the connection file that a kernel was started with, which is its own; empty without one."""
+    for index, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if flag in KERNEL_FILE:
+            value = value if equals else next(iter(argv[index + 1 :]), "")
+            return Path(value).stem
+    return ""

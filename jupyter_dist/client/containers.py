@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from jupyter_dist.client.future import Future
 from jupyter_dist.errors import UsageError
 
 SEQUENCES = (list, tuple, set, frozenset)
+KNOWN = (Future, dict, *SEQUENCES)
 SKIPPED = object()
+SHOWN_CHARS_MAX = 100  # of a wrong value, in an error
 
 
 def futures_in(value: Any) -> list[Future]:
@@ -24,15 +27,62 @@ def futures_in(value: Any) -> list[Future]:
     return []
 
 
+def futures_given(value: Any) -> list[Future]:
+    """Return the futures that a call is about: one, those in containers or any iterable, those of dask collections.
+
+    Raises
+    ------
+    TypeError
+        There is something, and no future in it: keys, say.
+    """
+    if isinstance(value, str | bytes) or (not isinstance(value, Future | Iterable) and not is_collection(value)):
+        raise TypeError(f"give futures, or containers of them, not {_brief(value)}")
+    items = [value] if is_collection(value) else value if isinstance(value, KNOWN) else list(value)
+    found = futures_in(items)
+    if isinstance(items, SEQUENCES):
+        found += [future for item in items if is_collection(item) for future in futures_in_collection(item)]
+    if not found and _has_leaf(items):
+        raise TypeError(f"there is no future in {_brief(value)}")
+    return found
+
+
+def _has_leaf(value: object) -> bool:
+    """Whether there is something else than containers."""
+    if isinstance(value, SEQUENCES):
+        return any(map(_has_leaf, value))
+    return any(map(_has_leaf, value.values())) if isinstance(value, dict) else True
+
+
+def is_collection(value: object) -> bool:
+    """Whether it is a dask collection."""
+    return hasattr(value, "__dask_graph__")
+
+
+def futures_in_collection(collection: Any) -> list[Future]:
+    """Return the futures in a dask collection's graph, as `persist` leaves them there."""
+    found: dict[Future, None] = {}
+    for node in dict(collection.__dask_graph__() or {}).values():
+        parts = [getattr(node, "value", node), getattr(node, "args", ()), getattr(node, "kwargs", {})]
+        found.update(dict.fromkeys(futures_in(parts)))
+    return list(found)
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS_MAX else f"a {type(value).__name__}"
+
+
 def futures_of(executor: object, value: Any) -> list[Future]:
-    """Return the futures in a nesting, all of which must be an executor's own.
+    """Return the futures that a call is about, all of which must be an executor's own.
 
     Raises
     ------
     UsageError
         One is not.
+    TypeError
+        There is something, and no future in it.
     """
-    found = futures_in(value)
+    found = futures_given(value)
     for future in found:
         if future.executor is not executor:
             raise UsageError(f"{future!r} belongs to another executor")

@@ -2,10 +2,14 @@
 
 An executor that is entered with `with`, or made current, is the default for what runs inside: the innermost wins, in
 its own thread or asyncio task alone. Else the one made last that is open.
+
+At the end of the process they are told, so that what the end drops is not released: a kernel that is restarted in order
+lets go of its namespace first, and its results are to be there for the next one.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import weakref
 from collections.abc import Iterator
@@ -68,6 +72,13 @@ def open_executors() -> list[Any]:
         if executor is None or executor.is_closed:
             _known.remove(known)
     return [executor for executor in found if not executor.is_closed]
+
+
+@atexit.register
+def keep_results() -> None:
+    """Have no executor release what is dropped from now on. Whoever was registered earlier ends after this."""
+    for executor in open_executors():
+        executor.session.keep_dropped()
 
 
 def find() -> Any:

@@ -2,7 +2,8 @@
 
 Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
 `mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
-beside work is in `inspecting`, `steering` and `moving`. An executor that started its cluster ends it.
+beside work is in `inspecting`, `steering` and `moving`, what it finds of earlier sessions in `attaching`. An executor
+that started its cluster ends it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ from typing import Any, Self
 
 from jupyter_dist.client import containers, current, feeding, inspection
 from jupyter_dist.client.adapters import Adapters, announce_to_joblib, shut_pools
+from jupyter_dist.client.attaching import Attaching
 from jupyter_dist.client.blocking import Aside, Remotely, begin, block
-from jupyter_dist.client.calls import check_callable, check_count, check_key, check_timeout, make_options, pack_call
+from jupyter_dist.client.calls import (
+    check_callable,
+    check_count,
+    check_flag,
+    check_key,
+    check_timeout,
+    make_options,
+    pack_call,
+)
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
 from jupyter_dist.client.feed import Feed
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
 from jupyter_dist.client.loop import loop_thread
@@ -27,11 +38,12 @@ from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
 from jupyter_dist.client.moving import Moving
 from jupyter_dist.client.orphans import failed_wish
 from jupyter_dist.client.packing import pack_function
+from jupyter_dist.client.publishing import Publishing
 from jupyter_dist.client.reading import Readers
 from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
+from jupyter_dist.client.showing import Showing
 from jupyter_dist.client.steering import Steering
-from jupyter_dist.client.waiting import unsettled
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.launch.connection_file import ClusterInfo
@@ -43,7 +55,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Moving, Adapters):
+class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -94,6 +106,8 @@ class Executor(Inspecting, Steering, Moving, Adapters):
     ) -> None:
         if address is not None and n_workers is not None:
             raise UsageError("give either the address of a running cluster or n_workers for a new one, not both")
+        if name is not None:
+            check_key(name, "name")
         self.asynchronous = asynchronous
         self.settings = settings or load_settings()
         self.session_name = name or session_name()
@@ -199,6 +213,11 @@ class Executor(Inspecting, Steering, Moving, Adapters):
         return self.info.name
 
     @property
+    def is_started(self) -> bool:
+        """Whether it has a session, or had one."""
+        return self._session is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was shut down, or its cluster is gone."""
         return self._is_shut or (self._session is not None and self._session.is_closed)
@@ -217,13 +236,6 @@ class Executor(Inspecting, Steering, Moving, Adapters):
             for wish in wishes:
                 wish.references += 1
         return {wish.key: Future(self, wish) for wish in wishes}
-
-    def __repr__(self) -> str:
-        if self.is_closed:
-            return f"<Executor, closed: {self.closed_reason}>"
-        if self._session is None:
-            return "<Executor, not started>"
-        return f"<Executor on {self.name!r}, {len(self._session.table.by_key)} futures>"
 
     def _check_started(self) -> None:
         _ = self.session
@@ -456,7 +468,8 @@ class Executor(Inspecting, Steering, Moving, Adapters):
         if workers is not None:
             inspection.chosen_workers(await self.describe(), workers)
         if type(data) is dict:
-            return {name: self._scatter_one(item, check_key(name)) for name, item in data.items()}
+            keys = list(map(check_key, data))  # before anything is written
+            return {key: self._scatter_one(data[key], key) for key in keys}
         if type(data) in (list, tuple, set, frozenset):
             return type(data)(self._scatter_one(item) for item in data)
         if isinstance(data, Iterator):
@@ -506,18 +519,30 @@ class Executor(Inspecting, Steering, Moving, Adapters):
             return feeder.start([futures], maxsize)
         if isinstance(futures, Iterator):
             return self._iterate_awaiting(futures, errors) if self.asynchronous else self._iterate(futures, errors)
-        return self.perform(results.gather(futures, errors))
+        try:
+            return self.perform(results.gather(futures, errors))
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def _iterate(self, futures: Iterator[Any], errors: str) -> Iterator[Any]:
         __tracebackhide__ = True
-        for future in futures:
-            yield from block(self.results.gather([future], errors))
+        try:
+            for future in futures:
+                yield from block(self.results.gather([future], errors))
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     async def _iterate_awaiting(self, futures: Iterator[Any], errors: str) -> AsyncIterator[Any]:
         __tracebackhide__ = True
-        for future in futures:
-            for value in await begin(self.results.gather([future], errors)):
-                yield value
+        try:
+            for future in futures:
+                for value in await begin(self.results.gather([future], errors)):
+                    yield value
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     # -- giving up, and trying again ---------------------------------------------------------------------------------
 
@@ -530,9 +555,12 @@ class Executor(Inspecting, Steering, Moving, Adapters):
         ------
         UsageError
             A future is of another executor.
+        TypeError
+            There is no future in what is given, or ``force`` is no bool.
         ClusterClosedError
             The executor is closed, and a future is not done.
         """
+        check_flag("force", force)
         found = containers.futures_of(self, futures)
         pending = [future.wish for future in found if not future.done()]
         if pending:
@@ -546,6 +574,8 @@ class Executor(Inspecting, Steering, Moving, Adapters):
         ------
         UsageError
             A future is of another executor.
+        TypeError
+            There is no future in what is given.
         ClusterClosedError
             The executor is closed.
         """
@@ -574,8 +604,7 @@ class Executor(Inspecting, Steering, Moving, Adapters):
         session, self._is_shut = self._session, True
         if session is not None and not session.is_closed:
             await Aside(functools.partial(shut_pools, self, wait=is_waiting, cancel_futures=cancel_futures))
-            with session.lock:
-                pending = unsettled(session.table.by_key.values())
+            pending = session.unsettled()
             if is_waiting and pending:
                 await self._results.wait(pending)
             await Remotely(self.loop, self._close, session)

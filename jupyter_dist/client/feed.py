@@ -9,7 +9,7 @@ from collections.abc import Callable
 from jupyter_dist.client.blocking import Opening
 from jupyter_dist.client.session import Session
 from jupyter_dist.client.waiting import Gate
-from jupyter_dist.messages import Observation, TaskEvent, Unwatch, Watch
+from jupyter_dist.messages import ClusterSnapshot, Observation, TaskEvent, Unwatch, Watch
 
 log = logging.getLogger("jupyter_dist.client")
 
@@ -37,27 +37,51 @@ class Watching:
         except Exception:  # one watcher's fault must not blind the others
             log.exception("a watcher of the cluster failed")
 
+    def forget(self) -> None:
+        """Forget which events it was told: there is another scheduler."""
+        self._number = 0
+
     def close(self) -> None:
         """Stop being told."""
         self._feed.remove(self)
 
 
 class Feed:
-    """All watchers of one session: the scheduler is asked for the shortest interval among them, and told when to stop."""
+    """All watchers of one session: the scheduler is asked for the shortest interval among them, and told when to stop.
+
+    Attributes
+    ----------
+    latest : ClusterSnapshot or None
+        What was last heard of the cluster, for whoever shows it without asking.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.Lock()
         self._watchers: list[Watching] = []
+        self.latest: ClusterSnapshot | None = None
         session.on_observation = self._on_observation
+        session.on_resumed = self._on_resumed
 
     def add(self, callback: Callback, interval_s: float) -> Watching:
         """Begin to tell a callback; its first observation has every event that is still in the ring."""
         watching = Watching(self, callback, interval_s)
         with self._lock:
             self._watchers.append(watching)
-            self._session.say(Watch(min(other.interval_s for other in self._watchers), after=0))
+            self._say_watch()
         return watching
+
+    def _say_watch(self) -> None:
+        self._session.say(Watch(min(other.interval_s for other in self._watchers), after=0))
+
+    def _on_resumed(self, is_another: bool) -> None:
+        """Watch again on a new connection; another scheduler numbers its events anew."""
+        with self._lock:
+            for watching in self._watchers:
+                if is_another:
+                    watching.forget()
+            if self._watchers:
+                self._say_watch()
 
     def remove(self, watching: Watching) -> None:
         """Stop telling a watcher."""
@@ -68,6 +92,7 @@ class Feed:
                     self._session.say(Unwatch())
 
     def _on_observation(self, observation: Observation) -> None:
+        self.latest = observation.snapshot
         with self._lock:
             watchers = tuple(self._watchers)
         for watching in watchers:

@@ -34,9 +34,12 @@ class Front(ABC):
         Whether what would block returns an awaitable.
     settings : Settings
         The client's.
+    session_name : str
+        What its session is called: the notebook or script.
     """
 
     asynchronous: bool
+    session_name: str
     settings: Settings
     loop: LoopThread
 
@@ -65,6 +68,14 @@ class Front(ABC):
     def feed(self) -> Feed:
         """How its cluster is watched."""
 
+    @abstractmethod
+    def cancel(self, futures: Any, force: bool = False) -> Any:
+        """Give futures up."""
+
+    @abstractmethod
+    def retry(self, futures: Any) -> Any:
+        """Run tasks that erred once more."""
+
     def perform(self, call: Coroutine[Any, Any, T]) -> Any:
         """Make a call of steps: return its result, or an awaitable of it when this executor is asynchronous."""
         __tracebackhide__ = True
@@ -90,4 +101,5 @@ class Front(ABC):
         snapshot = (await self.ask(Describe)).snapshot
         if snapshot is None:
             raise ClusterError("the scheduler answered without a snapshot: is it of another version?")
+        self.feed.latest = snapshot
         return snapshot

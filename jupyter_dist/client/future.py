@@ -7,18 +7,19 @@ Futures are equal only if they are the same object.
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
-from jupyter_dist.client import current
+from jupyter_dist.client import current, travel
 from jupyter_dist.client.blocking import Opening, begin, perform
 from jupyter_dist.client.callbacks import run_later
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
+from jupyter_dist.client.portrait import future_html, future_text
 from jupyter_dist.client.session import Session
-from jupyter_dist.client.waiting import Countdown
+from jupyter_dist.client.waiting import Countdown, check_wait
 from jupyter_dist.core.futures import UNLOADED, FutureStatus, Wish
 from jupyter_dist.errors import FutureCancelledError
 from jupyter_dist.protocol.exceptions import load_exception
@@ -171,20 +172,37 @@ class Future:
             The task crashed its workers, was lost, timed out, or its result cannot be loaded here.
         """
         __tracebackhide__ = True
-        return perform(self.load(timeout), asynchronous=self.executor.asynchronous)
+        try:
+            return perform(self.load(timeout), asynchronous=self.executor.asynchronous)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def exception(self, timeout: float | None = None) -> Any:
         """Return what the task raised, or None when it finished. Raises as `result` for time and cancellation."""
         __tracebackhide__ = True
-        return perform(self._exception(timeout), asynchronous=self.executor.asynchronous)
+        try:
+            return perform(self._exception(timeout), asynchronous=self.executor.asynchronous)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def traceback(self, timeout: float | None = None) -> Any:
         """Return the traceback of what the task raised, in the frames of its own code; None when it finished."""
         __tracebackhide__ = True
-        return perform(self._traceback(timeout), asynchronous=self.executor.asynchronous)
+        try:
+            return perform(self._traceback(timeout), asynchronous=self.executor.asynchronous)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def add_done_callback(self, function: Callable[[Future], object]) -> None:
-        """Call a function with this future once it is done, at once if it is; in a thread for callbacks."""
+        """Call a function with this future once it is done, at once if it is; in a thread for callbacks.
+
+        TypeError for what cannot be called.
+        """
+        if not callable(function):
+            raise TypeError(f"a callback is a function that is called; a {type(function).__name__} cannot be")
         watcher = _Callback(self, function)
         if not self.executor.session.watch(self.wish, watcher):
             run_later(lambda: function(self))
@@ -207,6 +225,7 @@ class Future:
     async def load(self, timeout: float | None = None) -> Any:
         """Do as `result`, as a call of steps, see `blocking`."""
         __tracebackhide__ = True
+        check_wait(timeout)
         wish = self.wish  # kept: a release meanwhile is told through it
         deadline = None if timeout is None else time.monotonic() + timeout
         await self._settled(wish, timeout)
@@ -218,6 +237,7 @@ class Future:
 
     async def _exception(self, timeout: float | None) -> BaseException | None:
         __tracebackhide__ = True
+        check_wait(timeout)
         wish = self.wish
         await self._settled(wish, timeout)
         if wish.status == "cancelled":
@@ -245,9 +265,15 @@ class Future:
                 session.unwatch([wish], countdown)
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return begin(self.load()).__await__()
+        __tracebackhide__ = True
+        try:
+            return (yield from begin(self.load()).__await__())
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def __reduce__(self) -> tuple[object, ...]:
+        travel.note(self)
         cluster = getattr(getattr(self.executor, "info", None), "cluster", "")
         return load_future, (cluster, self.key, self.label)
 
@@ -255,12 +281,10 @@ class Future:
         return "jupyter_dist.Future", self.key
 
     def __repr__(self) -> str:
-        kind = f", {self.type}" if self.type else ""
-        return f"<Future {self.key}: {self.status}{kind}>"
+        return future_text(self.wish)
 
     def _repr_html_(self) -> str:
-        kind = f" of {html.escape(self.type)}" if self.type else ""
-        return f"<span>Future{kind}: {self.status} <code>{html.escape(self.key)}</code></span>"
+        return future_html(self.wish)
 
 
 def _raise_failure(wish: Wish) -> None:
@@ -288,10 +312,10 @@ class _Callback:
 def load_future(cluster: str, key: str, label: str) -> Future:
     """Return a Future that was pickled. Called by the unpickler alone.
 
-    It is bound to an open executor of this process on the same cluster that knows the key, and holds the result there.
+    It is bound to the executor that reads it, or else to an open executor of this process on the same cluster that knows the key, and holds the result there.
     Where there is none it can be shown, and raises CancelledError when it is used.
     """
-    for executor in current.open_executors():
+    for executor in travel.readers() or current.open_executors():
         if executor.info.cluster == cluster and (wish := executor.session.join(key)) is not None:
             return Future(executor, wish)
     reason = "this process has no open executor on its cluster that knows it"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from jupyter_dist.client import containers, inspection
+from jupyter_dist.client.calls import check_key, check_timeout
 from jupyter_dist.client.feed import Watching
 from jupyter_dist.client.front import Front
 from jupyter_dist.messages import DescribeTasks, Observation, TaskHome
@@ -56,12 +57,15 @@ class Inspecting(Front):
         return inspection.processed_by_worker(await self.describe(), await self._homes(None), workers)
 
     def nbytes(self, keys: Iterable[str] | None = None, summary: bool = True) -> Any:
-        """Return the sizes of results in memory in bytes, by key, or summed by function name."""
-        return self.perform(self._nbytes(keys, summary=summary))
+        """Return the sizes of results in memory in bytes, by key, or summed by function name.
 
-    async def _nbytes(self, keys: Iterable[str] | None, *, summary: bool) -> dict[str, int]:
-        homes = await self._homes_of(None if keys is None else tuple(keys))
-        return inspection.bytes_by_key(homes, summary=summary)
+        TypeError for what is no key.
+        """
+        wanted = None if keys is None else tuple(check_key(key) for key in _listed(keys))
+        return self.perform(self._nbytes(wanted, summary=summary))
+
+    async def _nbytes(self, keys: tuple[str, ...] | None, *, summary: bool) -> dict[str, int]:
+        return inspection.bytes_by_key(await self._homes_of(keys), summary=summary)
 
     def scheduler_info(self) -> Any:
         """Return what is known of the scheduler and its workers, as a dict for a person or a tool."""
@@ -78,7 +82,19 @@ class Inspecting(Front):
         """Have a callback told what happens, at most once every ``interval_s`` seconds, from the I/O thread.
 
         The first observation has every task event the scheduler still knows. Close what is returned to stop.
+
+        Raises
+        ------
+        TypeError
+            ``callback`` cannot be called.
+        UsageError
+            ``interval_s`` is no time.
+        ClusterClosedError
+            The executor is closed.
         """
+        if not callable(callback):
+            raise TypeError(f"a watcher is a function that is called; a {type(callback).__name__} cannot be")
+        check_timeout(interval_s, "interval_s")
         self.session.check_open()
         return self.feed.add(callback, interval_s)
 
@@ -92,3 +108,11 @@ class Inspecting(Front):
         if keys == ():
             return ()
         return (await self.ask(lambda request: DescribeTasks(request, keys or ()))).tasks
+
+
+def _listed(keys: object) -> Iterable[Any]:
+    if isinstance(keys, str):
+        return [keys]
+    if not isinstance(keys, Iterable):
+        raise TypeError(f"give keys, not {keys!r}")
+    return keys

@@ -63,7 +63,7 @@ class Mapper:
         self._function = function
         self._kwargs = kwargs
         self._options = options
-        self._keys = keys if keys is None or isinstance(keys, str) else [check_key(key) for key in keys]
+        self._keys = keys if keys is None else check_key(keys) if isinstance(keys, str) else list(map(check_key, keys))
 
     def map(self, iterables: tuple[Any, ...], ahead_max: int) -> Any:
         """Return the futures: a list, for iterators an iterator, for queues a queue."""

@@ -12,14 +12,13 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import cloudpickle
-
 from jupyter_dist.client.future import Future
 from jupyter_dist.errors import PackingError
 from jupyter_dist.ids import new_token
 from jupyter_dist.messages import FunctionBody
+from jupyter_dist.protocol.by_value import PICKLE_PROTOCOL, dump_by_value
 from jupyter_dist.protocol.inputs import InputRef
-from jupyter_dist.protocol.payload import PICKLE_PROTOCOL, PLAIN_TYPES
+from jupyter_dist.protocol.payload import PLAIN_TYPES
 
 DIGEST_BYTES = 16
 CONTAINERS = (list, tuple, set, frozenset, dict)
@@ -39,9 +38,9 @@ def pack_function(function: Callable[..., Any], label: str | None = None) -> Fun
     PackingError
         The function, or a global or closure variable it uses, cannot be pickled.
     """
-    label = label or label_of(function)
+    label = (label or label_of(function)).encode(errors="replace").decode()  # a name may be no text
     try:
-        body = cloudpickle.dumps(function, PICKLE_PROTOCOL)
+        body = dump_by_value(function)
     except Exception as error:
         raise PackingError(f"the function {label!r} cannot be pickled: {_words(error)}") from error
     return FunctionBody(digest(body), label, body)
@@ -79,8 +78,7 @@ def dump(value: object) -> bytes:
             return plain
     except Exception:  # noqa: BLE001, S110 - cloudpickle can more, and says what it cannot
         pass
-    by_value: bytes = cloudpickle.dumps(value, PICKLE_PROTOCOL)
-    return by_value
+    return dump_by_value(value)
 
 
 def replace_futures(value: Any, found: dict[str, Future]) -> Any:

@@ -14,30 +14,49 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from jupyter_dist.client.waiting import Watcher
-from jupyter_dist.comm.channel import Channel
-from jupyter_dist.comm.connect import connect
-from jupyter_dist.comm.links import CLIENT_SIDE
+from jupyter_dist.client.line import Line
+from jupyter_dist.client.silence import Silence
+from jupyter_dist.client.waiting import Question, Watcher, unsettled
 from jupyter_dist.core.futures import FutureTable, Wish
+from jupyter_dist.core.outgoing import Outgoing
 from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError, UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
     Answer,
+    ClaimedKey,
+    ClaimParcels,
     CloseSession,
+    ClusterStopped,
+    Coordinated,
+    Describe,
+    DescribeTasks,
     FunctionBody,
+    GiveUpRequest,
+    Kept,
     KeyFinished,
+    KeyName,
     KeyOutput,
+    KeyWish,
+    MentionedFuture,
     Message,
+    NameKeys,
     Observation,
     OpenSession,
+    Ping,
     PutValue,
-    Refused,
+    RebalanceKeys,
     Release,
+    ReplicateKeys,
+    RestartCluster,
     RetryKeys,
+    ScaleCluster,
+    SessionView,
+    StopCluster,
     Submit,
+    TakeOver,
     TaskOptions,
     TaskSpec,
     Welcome,
@@ -47,6 +66,17 @@ from jupyter_dist.settings import Settings
 log = logging.getLogger("jupyter_dist.client")
 
 REFUSALS: Mapping[str, type[Exception]] = {"usage": UsageError, "timeout": TimeoutError}  # by an answer's kind of error
+REPEATABLE = (
+    Describe,
+    DescribeTasks,
+    RestartCluster,
+    ScaleCluster,
+    StopCluster,
+    Ping,
+    TakeOver,
+    ReplicateKeys,
+    RebalanceKeys,
+)  # may be granted twice; retirements would take twice as many, restarted workers lose what they have begun since
 
 
 class Session:
@@ -69,20 +99,30 @@ class Session:
         self.table = FutureTable(settings.output_bytes_max)
         self.closed_reason = ""
         self.on_observation: Callable[[Observation], None] | None = None
+        self.on_resumed: Callable[[bool], None] | None = None  # told whether the scheduler is another one
+        self.epoch = 0  # of the scheduler
         self._loop = asyncio.get_running_loop()
-        self._channel: Channel | None = None
-        self._outgoing: deque[Message] = deque()
+        self._line: Line | None = None
+        self._outgoing = Outgoing()
         self._dropped: deque[Wish] = deque()
         self._is_flushing = False
-        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._answers: dict[int, tuple[asyncio.Future[Answer], Message]] = {}
+        self._is_ending = False
         self._last_request = 0
-        self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
-        self.welcome: Welcome | None = None
+        self._questions: dict[int, Question] = {}
+        self._last_question = 0
+        self._silence = Silence(self)
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing more can be asked."""
         return bool(self.closed_reason)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes from the scheduler just now, in words; empty as a rule."""
+        lost = self._line.lost_reason if self._line is not None else ""
+        return f"the connection was lost ({lost}) and is looked for" if lost else self._silence.words
 
     async def open(self, *, kind: str, name: str, linger_s: float) -> None:
         """Connect and be welcomed.
@@ -96,28 +136,19 @@ class Session:
         ClusterError
             The scheduler refused, with its reason.
         """
-        info = self.info
+        opening = OpenSession(new_token(), kind, name, linger_s, os.getpid())
+        self._line = Line(self.info, self.settings, opening, self)
         try:
-            self._channel = await connect(
-                info.address,
-                role="client",
-                identity_cluster=info.cluster,
-                secret=info.secret,
-                codec=CLIENT_SIDE,
-                receiver=self,
-                settings=self.settings,
-            )
+            await self._line.connect()
+        except TimeoutError as error:
+            raise ClusterError(
+                f"the scheduler of {self.info.name!r} does not answer: it may be stopped or overloaded"
+            ) from error
         except OSError as error:
             raise NoClusterError(
-                f"the cluster {info.name!r} does not answer ({error}). Start one with `%distributed start`, "
+                f"the cluster {self.info.name!r} does not answer ({error}). Start one with `%distributed start`, "
                 "`jupyter dist start`, or `Executor(n_workers=…)`"
             ) from error
-        self._channel.send(OpenSession(new_token(), kind, name, linger_s, os.getpid()))
-        async with asyncio.timeout(self.settings.handshake_s_max):
-            await asyncio.wait([self._welcomed])
-        if self._welcomed.cancelled():
-            raise ClusterClosedError(self.closed_reason)
-        self.welcome = self._welcomed.result()
 
     # -- wishes: any thread ------------------------------------------------------------------------------------------
 
@@ -197,6 +228,20 @@ class Session:
                 wish.references += 1
         return wish
 
+    def unsettled(self) -> list[Wish]:
+        """Return the wishes that may still settle; one whose last Future is gone never will."""
+        with self.lock:
+            self._release_dropped()
+            return unsettled(self.table.by_key.values())
+
+    def name_wishes(self, wishes: Iterable[tuple[str, Wish]]) -> None:
+        """Have the cluster know names for keys; of those that are given up already nothing is said."""
+        with self.lock:
+            self.check_open()
+            known = [(name, wish) for name, wish in wishes if self.table.by_number.get(wish.number) is wish]
+            if known:
+                self._say(NameKeys(tuple(KeyName(name, wish.key) for name, wish in known)))
+
     def settle_cancelled(self, wishes: Iterable[Wish], reason: str) -> list[Wish]:
         """Settle wishes as cancelled here and now, and tell their watchers."""
         with self.lock:
@@ -244,10 +289,56 @@ class Session:
         if self.closed_reason:
             raise ClusterClosedError(self.closed_reason)
 
+    # -- questions that may wait for long: any thread ----------------------------------------------------------------
+
+    def put_question(self, make: Callable[[int], Message]) -> Question:
+        """Send a request for coordination, made from its number; the question opens when it is answered.
+
+        Whoever waits no longer must `abandon` it.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        with self.lock:
+            self.check_open()
+            self._last_question += 1
+            question = self._questions[self._last_question] = Question(self._last_question)
+            self._say(make(question.number))
+        return question
+
+    def abandon(self, number: int) -> None:
+        """Have whatever became of a question undone. Never fails; may be called by garbage collection."""
+        with self.lock:
+            self._questions.pop(number, None)
+            if not self.closed_reason:
+                self._say(GiveUpRequest(number, undo=True))
+
+    def claim(self, number: int, futures: Iterable[MentionedFuture]) -> list[Wish]:
+        """Wish for the results that the answer to a question speaks of, with one reference each.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        wishes, claimed = [], []
+        with self.lock:
+            self.check_open()
+            self._release_dropped()
+            for future in futures:
+                wish, is_new = self.table.wish(future.key, future.label)
+                wishes.append(wish)
+                if is_new:
+                    claimed.append(ClaimedKey(wish.key, wish.number))
+            self._say(ClaimParcels(number, tuple(claimed)))
+        return wishes
+
     # -- the queue to the scheduler ----------------------------------------------------------------------------------
 
     def _say(self, message: Message) -> None:
-        self._outgoing.append(message)
+        self._outgoing.add(message)
         self._wake()
 
     def _wake(self) -> None:
@@ -257,28 +348,77 @@ class Session:
                 self._loop.call_soon_threadsafe(self._flush)
 
     def _flush(self) -> None:
-        """Send what was said. Runs in the loop."""
+        """Send what was said, if there is a scheduler. Runs in the loop."""
         self._is_flushing = False
+        line = self._line
+        if line is None or not line.is_open:
+            return
         with self.lock:
             self._release_dropped()
-            messages = list(self._outgoing)
-            self._outgoing.clear()
-        if messages and self._channel is not None:
-            self._channel.send_all(messages)
+            messages = self._outgoing.take()
+        if messages:
+            line.send(messages)
+            self._silence.watch()
+
+    def keep_dropped(self) -> None:
+        """Release nothing more because a Future is gone: this process is ending, and all of them will be.
+
+        Takes no lock: in a forked child that ends somebody who is not there may have it.
+        """
+        self._is_ending = True
 
     def _release_dropped(self) -> None:
+        if self._is_ending:
+            return
         keys = []
         while self._dropped:
             wish = self._dropped.popleft()
             if self.table.drop(wish):
                 keys.append(wish.key)
         if keys:
-            self._outgoing.append(Release(tuple(keys)))
+            self._outgoing.add(Release(tuple(keys)))
 
     # -- what the scheduler says: the loop ---------------------------------------------------------------------------
 
-    def received(self, messages: list[Message], _buffers: list[memoryview]) -> None:
+    def welcomed(self, welcome: Welcome, *, is_first: bool) -> None:
+        """Take note that there is a connection: say again what the scheduler may have forgotten."""
+        is_another, self.epoch = welcome.epoch != self.epoch, welcome.epoch
+        if not is_first:
+            with self.lock:
+                self._release_dropped()
+                self._outgoing.resume(
+                    welcome.received, [self.table.claims(), *self._ask_again(), *self._end_questions()]
+                )
+            if self.on_resumed is not None:
+                self.on_resumed(is_another)
+        self._flush()
+
+    def _ask_again(self) -> list[Message]:
+        """Return the requests to repeat; those that may have been granted already are answered with an error."""
+        again: list[Message] = []
+        for request, (answer, message) in tuple(self._answers.items()):
+            if self._outgoing.is_waiting(message):
+                continue  # it was not said yet
+            if isinstance(message, REPEATABLE):
+                again.append(message)
+            else:
+                del self._answers[request]
+                if not answer.done():
+                    words = "the connection to the scheduler was lost before it answered: ask again"
+                    answer.set_exception(ClusterError(words))
+        return again
+
+    def _end_questions(self) -> list[Message]:
+        """Answer the questions that were open: whatever came of them is undone."""
+        words = "the connection to the scheduler was lost before it answered: ask again"
+        questions, self._questions = self._questions, {}
+        for number, question in questions.items():
+            question.settle(Coordinated(number, done=False, error=words))
+        return [GiveUpRequest(number, undo=True) for number in questions]
+
+    def heard(self, messages: list[Message]) -> None:
         """Take one frame."""
+        self._silence.end()
         with self.lock:
             changed = self.table.handle(messages)
             told = self._watchers_of(changed)
@@ -301,16 +441,21 @@ class Session:
         if isinstance(message, KeyOutput):
             self._hear_output(message)
         elif isinstance(message, Answer):
-            answer = self._answers.pop(message.request, None)
+            answer, _ = self._answers.pop(message.request, (None, None))
             if answer is not None and not answer.done():
                 answer.set_result(message)
+        elif isinstance(message, Coordinated):
+            question = self._questions.pop(message.request, None)
+            if question is not None:
+                question.settle(message)
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)
-        elif isinstance(message, Welcome):
-            self._welcomed.set_result(message)
-        elif isinstance(message, Refused) and not self._welcomed.done():
-            self._welcomed.set_exception(ClusterError(message.reason))
+        elif isinstance(message, Kept):
+            with self.lock:
+                self._outgoing.on_kept(message.received)
+        elif isinstance(message, ClusterStopped):
+            self.abort(message.reason)
 
     def _hear_output(self, message: KeyOutput) -> None:
         wish = self.table.by_number.get(message.wish)
@@ -320,9 +465,16 @@ class Session:
             except Exception:  # one listener's fault must not end the session
                 log.exception("the listener of %s failed", wish.key)
 
-    def closed(self, reason: str) -> None:
-        """Take the end of the channel: whatever has not been delivered will not be."""
-        self._end(f"the connection to the cluster {self.info.name!r} was lost: {reason or 'it stopped'}")
+    def ended(self, reason: str) -> None:
+        """Take the end of the line: whatever has not been delivered will not be."""
+        self._end(reason)
+
+    def is_waiting(self) -> bool:
+        """Whether something is to come from the scheduler."""
+        if self._answers or self._questions:
+            return True
+        with self.lock:
+            return any(not wish.is_settled for wish in reversed(self.table.by_number.values()))
 
     def _end(self, reason: str) -> None:
         with self.lock:
@@ -330,9 +482,11 @@ class Session:
                 return
             self.closed_reason = reason
             told = self._watchers_of(self.table.cancel_all(reason))
+            questions, self._questions = self._questions, {}
         _notify(told)
-        self._welcomed.cancel()
-        for answer in self._answers.values():
+        for question in questions.values():
+            question.open()  # without an answer
+        for answer, _ in self._answers.values():
             if not answer.done():
                 answer.set_exception(ClusterClosedError(reason))
                 answer.exception()  # seen here: nobody may be waiting any more
@@ -355,26 +509,53 @@ class Session:
         self.check_open()
         self._last_request += 1
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._answers[self._last_request] = answer
-        self.say(make(self._last_request))
+        with self.lock:  # what the request says of the table is still so when it is queued
+            message = make(self._last_request)
+            self._answers[self._last_request] = answer, message
+            self.say(message)
         result = await answer
         if result.error:
             raise REFUSALS.get(result.kind, ClusterError)(result.error)
         return result
 
+    async def take_over(self, lost: Sequence[SessionView]) -> dict[str, Wish]:
+        """Wish for all that lost sessions want, and end them; return the wishes by key, each with one reference more.
+
+        A wish is cancelled when its key was let go, or taken over by somebody else, a moment ago.
+        """
+        taken: dict[str, Wish] = {}
+        labels = {wanted.key: wanted.label for session in lost for wanted in session.wanted}
+
+        def wish_for_all(request: int) -> TakeOver:
+            fresh = []
+            for key, label in labels.items():
+                taken[key], is_new = self.table.wish(key, label)
+                if is_new:
+                    fresh.append(KeyWish(key, taken[key].number))
+            return TakeOver(request, tuple(session.session for session in lost), tuple(fresh))
+
+        await self.ask(wish_for_all)
+        return taken
+
     def abort(self, reason: str) -> None:
         """End the session without a word to the scheduler."""
-        if self._channel is not None:
-            self._channel.abort(reason)
+        if self._line is not None:
+            self._line.abort(reason)
         self._end(reason)
 
     async def close(self, reason: str) -> None:
-        """End the session in order: what only it wanted is released."""
-        if self._channel is not None and not self.closed_reason:
+        """End the session in order: what only it wanted is released.
+
+        It is for the scheduler to close the connection: on one this side has closed, something the scheduler says just
+        then would break it before the scheduler has read that the session is over.
+        """
+        line = self._line
+        if line is not None and not self.closed_reason:
             self._flush()
-            self._channel.send(CloseSession())
+            if line.is_open:
+                line.send([CloseSession()])
             self._end(reason)
-            self._channel.close(reason)
+            await line.close(reason)
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:
@@ -392,11 +573,7 @@ async def open_session(
     session = Session(info, settings)
     try:
         await session.open(kind=kind, name=name, linger_s=linger_s)
-    except BaseException as error:
+    except BaseException:
         session.abort("it could not be opened")
-        if not isinstance(error, TimeoutError):
-            raise
-        raise ClusterError(
-            f"the scheduler of {info.name!r} does not answer: it may be stopped or overloaded"
-        ) from error
+        raise
     return session

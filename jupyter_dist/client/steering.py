@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyter_dist.client.calls import check_count
 from jupyter_dist.client.feed import wait_for_workers
 from jupyter_dist.client.front import Front
+from jupyter_dist.client.waiting import check_wait
 from jupyter_dist.messages import RestartCluster, ScaleCluster
 
 
@@ -30,7 +32,15 @@ class Steering(Front):
 
         Workers that are too many retire, those with least to do and least data first: what they run is waited for, and
         results only they hold are moved.
+
+        Raises
+        ------
+        UsageError
+            It is no number of workers.
+        ClusterError
+            The cluster cannot have so many.
         """
+        check_count("workers", workers)
         return self.perform(self._scale(workers))
 
     async def _scale(self, workers: int) -> None:
@@ -45,6 +55,13 @@ class Steering(Front):
         ------
         TimeoutError
             They were not there in time; the text says how many were.
+        UsageError
+            It is no number of workers.
+        TypeError
+            ``timeout`` is no number of seconds.
         """
+        if n_workers is not None:
+            check_count("n_workers", n_workers)
+        check_wait(timeout)
         self.session.check_open()
         return self.perform(wait_for_workers(self.feed, n_workers, timeout, self.settings.watch_interval_s_min))

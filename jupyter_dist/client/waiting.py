@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from jupyter_dist.core.futures import FutureStatus, Wish
+from jupyter_dist.messages import Coordinated
 
 FAILED: frozenset[FutureStatus] = frozenset({"error", "cancelled"})
 NONE: frozenset[FutureStatus] = frozenset()
@@ -22,6 +23,12 @@ class Watcher(Protocol):
 
     def notify(self, wish: Wish) -> None:
         """Take note of a change."""
+
+
+def check_wait(timeout: object) -> None:
+    """Raise TypeError for what cannot be the seconds of a wait; None waits for any time."""
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+        raise TypeError(f"timeout={timeout!r}: give seconds, or None to wait for any time")
 
 
 class Gate:
@@ -97,6 +104,22 @@ class Countdown(Gate):
                 is_over = self.remaining <= 0
             if is_over or wish.status in self._stop_on:
                 self.open()
+
+
+class Question(Gate):
+    """A gate that opens with the scheduler's answer to one request; without one when the session ends."""
+
+    __slots__ = ("answer", "number")
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.answer: Coordinated | None = None
+
+    def settle(self, answer: Coordinated) -> None:
+        """Take the answer."""
+        self.answer = answer
+        self.open()
 
 
 class AsyncWatcher:

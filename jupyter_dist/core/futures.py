@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from jupyter_dist.messages import (
     STORE,
+    ClaimWishes,
     ErrorInfo,
     KeyCancelled,
     KeyErred,
@@ -126,6 +127,13 @@ class FutureTable:
     def _is_delivered(wish: Wish) -> bool:
         here = wish.value is not None or wish.loaded is not UNLOADED
         return wish.status == "error" or (wish.status == "finished" and here)
+
+    def claims(self) -> ClaimWishes:
+        """Return what is wished for, as a scheduler is told on a connection that was made anew."""
+        parts: dict[bool, list[tuple[int, str]]] = {False: [], True: []}
+        for wish in self.by_number.values():
+            parts[self._is_delivered(wish)].append((wish.number, wish.key))
+        return ClaimWishes(tuple(parts[False]), tuple(parts[True]))
 
     def retry(self, wishes: Iterable[Wish]) -> list[Wish]:
         """Make erred wishes pending again; return those that were erred and are known."""

@@ -14,6 +14,7 @@ from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.launch.host import parse_bytes
 from jupyter_dist.launch.local import ClusterSpec, Phase, start_cluster, stop_cluster
+from jupyter_dist.launch.portrait import cluster_facts, count, facts_html
 from jupyter_dist.settings import Settings
 
 
@@ -67,8 +68,8 @@ class LocalCluster:
         on_phase: Callable[[Phase], None] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        if n_workers is not None and n_workers < 1:
-            raise UsageError(f"{n_workers} workers: a cluster starts with at least one; scale it down later")
+        if n_workers is not None and (type(n_workers) is not int or n_workers < 1):
+            raise UsageError(f"{n_workers!r} workers: a cluster starts with at least one; scale it down later")
         spec = ClusterSpec(
             name=f"local-{new_token()[:8]}" if name is None else name,
             workers=n_workers or 0,
@@ -86,8 +87,12 @@ class LocalCluster:
             atexit.register(self.close)
 
     def __repr__(self) -> str:
-        state = "closed" if self._is_closed else f"{self.info.workers} workers"
+        state = "closed" if self._is_closed else f"{count(self.info.workers, 'worker')} on {self.info.host}"
         return f"<LocalCluster {self.name}: {state}>"
+
+    def _repr_html_(self) -> str:
+        facts = [("State", "closed")] if self._is_closed else cluster_facts(self.info)
+        return facts_html("LocalCluster", self.name, facts)
 
     def __enter__(self) -> Self:
         return self

@@ -112,8 +112,9 @@ def _check(spec: ClusterSpec, settings: Settings) -> None:
     check_name(spec.name)
     if not 0 <= spec.workers <= settings.workers_max:
         raise UsageError(f"{spec.workers} workers: choose 1 to {settings.workers_max}, or 0 for one a core")
-    if not 1 <= spec.threads_per_worker <= settings.threads_per_worker_max:
-        raise UsageError(f"{spec.threads_per_worker} threads per worker: choose 1 to {settings.threads_per_worker_max}")
+    threads = spec.threads_per_worker
+    if type(threads) is not int or not 1 <= threads <= settings.threads_per_worker_max:
+        raise UsageError(f"{threads!r} threads per worker: choose 1 to {settings.threads_per_worker_max}")
     if spec.memory_limit_bytes < 0:
         raise UsageError("a memory limit is a number of bytes, or 0 for none")
 

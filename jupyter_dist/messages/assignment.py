@@ -1,7 +1,7 @@
 """Between the scheduler and a worker: what to run, and what came of it."""
 
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
-from jupyter_dist.messages.handshake import Refused, RegisterWorker, Welcome
+from jupyter_dist.messages.handshake import Kept, Refused, RegisterWorker, Welcome
 
 
 class FunctionBody(Message, tag=40):
@@ -77,13 +77,15 @@ class SetInlineMax(Message, tag=46):
 class HoldCopy(Message, tag=180):
     """Fetch the result of this key from one of these holders and hold it as well. Answered under the copy's number.
 
-    It is given up, without an answer, when the key is freed.
+    It is given up, without an answer, when the key is freed. ``attempt`` made the result.
     """
 
     copy: int
     key: str
     nbytes: int
     holders: tuple[str, ...]
+    attempt: int
+    type_name: str = ""
 
 
 class StoreCopy(Message, tag=181):
@@ -189,6 +191,7 @@ FromWorker = (
 ToWorker = (
     Welcome
     | Refused
+    | Kept
     | FunctionBody
     | AssignTask
     | Withdraw

@@ -1,12 +1,25 @@
 """The first messages after the secret was proved: who is there, and who it is from now on."""
 
-from jupyter_dist.messages.base import Message
+from jupyter_dist.messages.base import Message, Record
 
 PROTOCOL_VERSION = 1
 
 
+class HeldResult(Record):
+    """A result a worker holds, and the attempt that made it."""
+
+    key: str
+    attempt: int
+    nbytes: int
+    type_name: str
+
+
 class RegisterWorker(Message, tag=1):
-    """A worker's first message to the scheduler. ``address`` is where its results can be fetched."""
+    """A worker's first message to the scheduler. ``address`` is where its results can be fetched.
+
+    ``held`` and ``running`` (attempt, key) are what it has from before its last connection was lost; of what it runs
+    some may have ended: that is said after the welcome. One that was stopped has an empty key.
+    """
 
     name: str
     host: str
@@ -16,6 +29,8 @@ class RegisterWorker(Message, tag=1):
     memory_bytes_max: int
     nanny: str
     python: str
+    held: tuple[HeldResult, ...] = ()
+    running: tuple[tuple[int, str], ...] = ()
 
 
 class RegisterNanny(Message, tag=2):
@@ -47,6 +62,13 @@ class Welcome(Message, tag=4):
     heartbeat_s: float
     lease_s: float
     inline_bytes_max: int
+    received: int = 0  # how many messages of this client's session were taken, over all its connections
+
+
+class Kept(Message, tag=6):
+    """So many of your messages will not be forgotten, whoever dies: those after them say again to my successor."""
+
+    received: int
 
 
 class Refused(Message, tag=5):

@@ -2,7 +2,8 @@
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
-from jupyter_dist.messages.handshake import OpenSession, Refused, Welcome
+from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
+from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
 
 
@@ -111,6 +112,12 @@ class DescribeTasks(Message, tag=22):
     keys: tuple[str, ...] = ()
 
 
+class Ping(Message, tag=112):
+    """Ask for a sign of life."""
+
+    request: int
+
+
 class RetryKeys(Message, tag=23):
     """Try these erred tasks again, and with them the inputs whose error they passed on."""
 
@@ -160,6 +167,81 @@ class RestartWorkers(Message, tag=188):
     timeout_s: float = 0.0  # 0: as long as a cluster may take to come up
 
 
+class ClaimWishes(Message, tag=110):
+    """After a connection was made anew: I wish for these, and say so no more; cancel those you do not know.
+
+    The values of ``delivered`` are here already: these need to be cancelled only if the cluster was restarted.
+    """
+
+    wishes: tuple[tuple[int, str], ...]
+    delivered: tuple[tuple[int, str], ...] = ()
+
+
+class KeyName(Record):
+    """What a person calls a key, such as a variable of a notebook."""
+
+    name: str
+    key: str
+
+
+class NameKeys(Message, tag=24):
+    """Give names to keys this session wants. A name stands for one key: a later one replaces an earlier."""
+
+    names: tuple[KeyName, ...]
+
+
+class WantedKey(Record):
+    """A key a session wants, with its names. ``since_s`` is when its task came into its state."""
+
+    key: str
+    label: str
+    state: str
+    since_s: float
+    names: tuple[str, ...] = ()
+
+
+class SessionView(Record):
+    """A session as others see it. A lost one is not connected: it has its keys until ``kept_until_s``.
+
+    ``wanted`` is told only when sessions of one name were asked for.
+    """
+
+    session: str
+    name: str
+    kind: str
+    pid: int
+    is_connected: bool
+    lost_s: float  # 0 while connected; seconds since the epoch, as below
+    kept_until_s: float
+    keys: int  # how many it wants
+    wanted: tuple[WantedKey, ...] = ()
+
+
+class DescribeSessions(Message, tag=25):
+    """Ask which other sessions there are: those of a name with what they want, or all when it is empty."""
+
+    request: int
+    name: str = ""
+
+
+class KeyWish(Record):
+    """A client's own number for wanting a key."""
+
+    key: str
+    wish: int
+
+
+class TakeOver(Message, tag=26):
+    """Want from now on what lost sessions want, with their names for it, and end them.
+
+    A key that none of them wants by then is answered with `KeyCancelled`; what is settled is told before the answer.
+    """
+
+    request: int
+    sessions: tuple[str, ...]
+    wishes: tuple[KeyWish, ...]
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -198,6 +280,12 @@ class KeyCancelled(Message, tag=33):
     reason: str
 
 
+class ClusterStopped(Message, tag=111):
+    """The cluster ends, for good: do not look for it."""
+
+    reason: str
+
+
 class KeyOutput(Message, tag=34):
     """What the task printed since the last such message. ``stream`` is stdout or stderr."""
 
@@ -216,6 +304,7 @@ class Answer(Message, tag=35):
     tasks: tuple[TaskHome, ...] = ()
     kind: str = ""
     names: tuple[str, ...] = ()
+    sessions: tuple[SessionView, ...] = ()
 
 
 FromClient = (
@@ -235,8 +324,27 @@ FromClient = (
     | RebalanceKeys
     | RetireWorkers
     | RestartWorkers
+    | ClaimWishes
+    | Ping
+    | NameKeys
+    | DescribeSessions
+    | TakeOver
     | CloseSession
     | Watch
     | Unwatch
+    | CoordinationRequest
 )
-ToClient = Welcome | Refused | KeyFinished | KeyErred | KeyLost | KeyCancelled | KeyOutput | Answer | Observation
+ToClient = (
+    Welcome
+    | Refused
+    | Kept
+    | ClusterStopped
+    | KeyFinished
+    | KeyErred
+    | KeyLost
+    | KeyCancelled
+    | KeyOutput
+    | Answer
+    | Observation
+    | Coordinated
+)

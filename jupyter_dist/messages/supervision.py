@@ -65,5 +65,15 @@ class FreeObjects(Message, tag=113):
     names: tuple[str, ...]
 
 
+class KeepObjects(Message, tag=114):
+    """Of what was in the store when the scheduler before this one died, nobody needs anything but these.
+
+    Nor of the copies with names below ``first``: an earlier scheduler gave them, and some may have been written since.
+    """
+
+    names: tuple[str, ...]
+    first: str
+
+
 FromNanny = RegisterNanny | Pulse | WorkerDied | KeepsWorkers
-ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | EndWorkers | StopHost | FreeObjects
+ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | EndWorkers | StopHost | FreeObjects | KeepObjects

@@ -17,7 +17,9 @@ from jupyter_dist.notebook.views import Views, future_html
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Set up the magics and how executors and futures are shown."""
     views = Views()
-    shell.register_magics(DistributedMagics(shell, LocalClusters(), views))
+    magics = DistributedMagics(shell, LocalClusters(), views)
+    shell.register_magics(magics)
+    shell.set_hook("complete_command", lambda _shell, event: magics.complete(event.line), str_key="%distributed")
     set_group_source(lambda: f"cell [{shell.execution_count}]")
     formatter: Any = shell.display_formatter
     formatter.ipython_display_formatter.for_type(Executor, views.show_panel)

@@ -10,6 +10,7 @@ other, so that "run all" stops, but shown as its sentence without this file's fr
 ``%distributed scale 4``    ``executor.scale(4)``
 ``%distributed restart``    ``executor.restart()``
 ``%distributed stop``       ``executor.stop_cluster()``
+``%distributed attach x``   ``executor.attach("x")``
 ``%distributed panel``      ``jupyter_dist.notebook.panel.ExecutorPanel(executor)``
 ``%distributed stream``     ``jupyter_dist.notebook.task_stream.TaskStream(executor)``
 ``%submit f(x)``            ``executor.submit(f, x)``
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -29,9 +31,10 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
-from jupyter_dist.errors import JupyterDistError, NoClusterError, UsageError
+from jupyter_dist.errors import ClusterError, JupyterDistError, NoClusterError, UsageError
 from jupyter_dist.messages.observation import Observation
-from jupyter_dist.notebook import remote
+from jupyter_dist.notebook import attached, remote
+from jupyter_dist.notebook.completion import complete_command
 from jupyter_dist.notebook.expressions import read_call
 from jupyter_dist.notebook.options import Option, Parsed, describe_options, parse_options
 from jupyter_dist.notebook.output import CellOutput
@@ -61,6 +64,7 @@ CELL_OPTIONS = (
 )
 SUBMIT_OPTIONS = (EXECUTOR, Option(("-o", "--output"), "names", "a name for the future", "NAME"))
 SUBMIT_SUMMARY = "Send the call f(x, y=2), without calling it here, and return its future."
+ATTACH_OPTIONS = (Option(("--overwrite",), "flag", "bind also names that stand for something else"),)
 COMMANDS = {
     "start": "start a cluster that outlives this kernel",
     "connect": "use a running cluster: connect [NAME]",
@@ -68,6 +72,7 @@ COMMANDS = {
     "scale": "keep so many workers: scale N",
     "restart": "forget every task and replace every worker",
     "stop": "end the cluster",
+    "attach": "take over the futures of this notebook's earlier kernel: attach [NAME]",
     "panel": "show the Executor panel",
     "stream": "show the task stream",
     "list": "list the running clusters",
@@ -110,6 +115,7 @@ class DistributedMagics(Magics):
         self.limits = settings or load_settings()
         self._executor: ExecutorPort | None = None
         self._bound: ExecutorPort | None = None
+        self._left: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # attached, and not bound
         self._watches: weakref.WeakKeyDictionary[ExecutorPort, SharedWatch] = weakref.WeakKeyDictionary()
 
     @line_cell_magic
@@ -148,8 +154,10 @@ class DistributedMagics(Magics):
             group=self._group(),
             on_output=CellOutput(self.limits.output_bytes_max).write,
         )
-        for name in options.names("output") or ():
-            self.ip.user_ns[name] = future
+        names = dict.fromkeys(options.names("output") or (), future)
+        if names:
+            self.ip.user_ns.update(names)
+            executor.name_futures(names)
         return future
 
     @line_magic
@@ -214,11 +222,18 @@ class DistributedMagics(Magics):
         return chosen
 
     def _current(self) -> ExecutorPort:
+        before = self._executor
+        executor = self._found()
+        if executor is None:
+            raise NoClusterError(NO_CLUSTER)
+        if executor is not before:
+            self._tell_lost(executor)
+        return executor
+
+    def _found(self) -> ExecutorPort | None:
         if self._executor is None or self._executor.is_closed:
             self._executor = self.clusters.default()
-        if self._executor is None or self._executor.is_closed:
-            raise NoClusterError(NO_CLUSTER)
-        return self._executor
+        return None if self._executor is None or self._executor.is_closed else self._executor
 
     def _use(self, executor: ExecutorPort) -> str:
         """Make an executor the one the magics use; return how the notebook may call it."""
@@ -248,12 +263,14 @@ class DistributedMagics(Magics):
         what = f"started in {duration(seconds)}" if started else "was running already"
         workers = count(executor.snapshot().wanted, "worker")
         _say(f"Cluster {name!r} {what}: {workers}; {self._use(executor)}.")
+        self._tell_lost(executor)
 
     def _connect(self, line: str) -> None:
         words = parse_options(line, (), "%distributed connect").words
         name = words[0] if words else DEFAULT
         executor = self.clusters.connect(name)
         _say(f"Connected to cluster {executor.name!r}; {self._use(executor)}.")
+        self._tell_lost(executor)
 
     def _status(self, line: str) -> None:
         parse_options(line, (), "%distributed status")
@@ -292,6 +309,86 @@ class DistributedMagics(Magics):
         names = self.clusters.names()
         lines = [f"{name}: {about}" for name, about in names]
         _say("\n".join(lines) or "No clusters are running. `%distributed start` starts one.")
+
+    # after a restart of the kernel
+
+    @staticmethod
+    def _tell_lost(executor: ExecutorPort) -> None:
+        """Say that an earlier kernel's futures are there. It is a hint: without an answer it is left out."""
+        try:
+            hint = attached.describe_hint(executor.lost_sessions(), executor.session_name)
+        except ClusterError:
+            return
+        if hint:
+            _say(hint)
+
+    def _attach(self, line: str) -> None:
+        options = parse_options(line, ATTACH_OPTIONS, "%distributed attach")
+        if options.flag("help"):
+            _say(describe_options("%distributed attach [NAME]", COMMANDS["attach"], ATTACH_OPTIONS))
+            return
+        if len(options.words) > 1:
+            raise UsageError("%distributed attach takes one name; one with spaces is written in quotes")
+        name = options.words[0] if options.words else None
+        executor = self._holding(name)
+        if executor is None:
+            _say("Nothing to attach to: no running cluster keeps futures of an earlier kernel of this notebook.")
+            return
+        lost = executor.lost_futures(name)
+        futures = executor.attach(name)
+        named = {own for future in lost for own in future.names}
+        is_forced = options.flag("overwrite")
+        if is_forced:  # also what an earlier attach left out
+            futures = dict(self._left) | futures
+            named |= set(self._left)
+        meant = repr(executor.session_name if name is None else name)
+        if not futures:
+            _say(attached.describe_nothing(meant, executor.name, executor.lost_sessions(), time.time()))
+            return
+        head = f"{count(len(futures), 'future')} of {meant}, on cluster {executor.name!r}:"
+        _say(attached.describe_attached(futures, lost, time.time(), head))
+        self._bind(attached.plan_binding(futures, named, self.ip.user_ns, is_forced=is_forced))
+        _say(attached.NOT_KEPT)
+
+    def _holding(self, name: str | None) -> ExecutorPort | None:
+        """Return the executor in use; without one, one on the running cluster that keeps the futures; else None."""
+        executor = self._found()
+        if executor is not None:
+            return executor
+        names = [cluster for cluster, _about in self.clusters.names()]
+        if not names:
+            raise NoClusterError(NO_CLUSTER)
+        for cluster in names:
+            executor = self.clusters.connect(cluster)
+            meant = executor.session_name if name is None else name
+            if any(session.name == meant for session in executor.lost_sessions()):
+                _say(f"Connected to cluster {executor.name!r}; {self._use(executor)}.")
+                return executor
+            executor.shutdown(wait=False)
+        return None
+
+    def _bind(self, binding: attached.Binding) -> None:
+        """Bind futures to names; what has none that is free is bound to one dict, so that it is not let go."""
+        self.ip.user_ns.update(binding.names)
+        self._left.clear()
+        self._left.update({name: binding.rest[name] for name in binding.taken})
+        if binding.rest:
+            rest_name = attached.free_name(self.ip.user_ns)
+            self.ip.user_ns[rest_name] = dict(binding.rest)
+            _say(attached.describe_rest(binding, rest_name))
+
+    def complete(self, line: str) -> list[str]:
+        """Return what Tab offers for a line that begins with `%distributed`."""
+        options = {"start": START_OPTIONS, "attach": ATTACH_OPTIONS}
+        names = {"connect": self._cluster_names, "attach": self._lost_names}
+        return complete_command(line, COMMANDS, options, names)
+
+    def _cluster_names(self) -> list[str]:
+        return [name for name, _about in self.clusters.names()]
+
+    def _lost_names(self) -> list[str]:
+        executor = self._found()
+        return list(dict.fromkeys(s.name for s in executor.lost_sessions() if s.name)) if executor else []
 
     def _panel(self, line: str) -> None:
         parse_options(line, (), "%distributed panel")

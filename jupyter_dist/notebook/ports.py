@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation
@@ -69,11 +69,75 @@ class RunnerPort(Protocol):
     def cancel(self, futures: Any, force: bool = False) -> Any:
         """Give these futures up, with ``force`` also what runs."""
 
+    def name_futures(self, names: Mapping[str, Any]) -> None:
+        """Have the cluster know what the notebook calls futures."""
+
     def watch(self, callback: Callable[[Observation], None], interval_s: float = 0.5) -> WatchingPort:
         """Call back with what happens, from the I/O thread."""
 
 
-class ExecutorPort(RunnerPort, Protocol):
+class LostSessionPort(Protocol):
+    """A session whose process is gone."""
+
+    @property
+    def name(self) -> str:
+        """The notebook or script."""
+
+    @property
+    def kind(self) -> str:
+        """What it was: a kernel or a script."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    @property
+    def lost_s(self) -> float:
+        """Since when it is gone, in seconds since 1970."""
+
+    @property
+    def futures(self) -> int:
+        """How many of its futures are on the cluster."""
+
+
+class LostFuturePort(Protocol):
+    """A future of a lost session."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What its notebook called it."""
+
+    @property
+    def key(self) -> str:
+        """Its task's name."""
+
+    @property
+    def state(self) -> str:
+        """Its task's state: waiting, queued, processing, memory or erred."""
+
+    @property
+    def since_s(self) -> float:
+        """Since when it is in that, in seconds since 1970."""
+
+
+class AttachPort(Protocol):
+    """How the futures of an earlier kernel are had."""
+
+    @property
+    def session_name(self) -> str:
+        """What its own session is called: the notebook."""
+
+    def lost_sessions(self) -> Any:
+        """Return the `LostSessionPort` of each session whose process is gone, newest first."""
+
+    def lost_futures(self, name: str | None = None) -> Any:
+        """Return a `LostFuturePort` for each future that `attach` would take over."""
+
+    def attach(self, name: str | None = None) -> Any:
+        """Take over the futures of lost sessions of a name; return them by their names or keys."""
+
+
+class ExecutorPort(RunnerPort, AttachPort, Protocol):
     """What the panel and the magics ask beside that."""
 
     @property

@@ -140,6 +140,8 @@ class CellRun:
             name: self._submit_pick(remote.pick, (self.future, name), name) for name in plan.outputs
         }
         self._shows = self._submit_pick(remote.pick_displays, (self.future,), " display")
+        if self.outputs:
+            executor.name_futures(self.outputs)  # by these names they are found when the kernel was restarted
 
     def start(self) -> None:
         """Show the run in the cell that is running now, and follow it."""

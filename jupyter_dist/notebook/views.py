@@ -7,6 +7,8 @@ from typing import Any
 
 from IPython.display import display
 
+from jupyter_dist.client.future import Future
+from jupyter_dist.client.portrait import future_words, shorten
 from jupyter_dist.notebook.ports import ExecutorPort
 from jupyter_dist.notebook.wording import colour, escape, icon
 
@@ -38,8 +40,8 @@ class Views:
         stream.show()
 
 
-def future_html(future: Any) -> str:
-    """Return a future as it is shown: sign, word, key, type."""
-    of = f" of {escape(future.type)}" if future.type else ""
-    sign = f'<span style="color:{colour(future.status)}">{icon(future.status)}</span>'
-    return f"<span>{sign} Future{of}: {escape(future.status)} <code>{escape(future.key)}</code></span>"
+def future_html(future: Future) -> str:
+    """Return a future as it is shown: sign in its colour, word, what became of it, key."""
+    wish = future.wish
+    sign = f'<span style="color:{colour(wish.status)}">{icon(wish.status)}</span>'
+    return f"<span>{sign} Future: {escape(future_words(wish))} <code>{escape(shorten(wish.key))}</code></span>"

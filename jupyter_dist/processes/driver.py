@@ -8,14 +8,24 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Protocol
 
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.effects import Effects
+from jupyter_dist.core.scheduler.ledger import Change
 from jupyter_dist.core.scheduler.machine import Event, SchedulerMachine
+from jupyter_dist.core.scheduler.replay import Records
 from jupyter_dist.messages import Message
 
 log = logging.getLogger("jupyter_dist.scheduler")
+
+
+class JournalPort(Protocol):
+    """Where changes of the tables are written down."""
+
+    def write(self, changes: Sequence[Change], number: int) -> None:
+        """Have changes written, later."""
 
 
 class Peer:
@@ -38,8 +48,11 @@ class Peer:
 class Driver:
     """Feeds a scheduler's machine and performs its effects."""
 
-    def __init__(self, machine: SchedulerMachine, on_stop: Callable[[str], None]) -> None:
+    def __init__(
+        self, machine: SchedulerMachine, on_stop: Callable[[str], None], journal: JournalPort | None = None
+    ) -> None:
         self.machine = machine
+        self.journal = journal
         self.channels: dict[int, Channel] = {}
         self._on_stop = on_stop
         self._loop = asyncio.get_running_loop()
@@ -59,6 +72,16 @@ class Driver:
         if not self._is_stopped:
             self._perform(self.machine.handle(source, events, self._loop.time()))
 
+    def restore(self, records: Records) -> None:
+        """Have the machine begin with what the scheduler before wrote down."""
+        self._perform(self.machine.restore(records, self._loop.time()))
+
+    def on_written(self, number: int) -> None:
+        """Take note of what is on the disk."""
+        if not self._is_stopped:
+            self.machine.written(number, self._loop.time())
+            self._arm()
+
     def tick(self) -> None:
         """Have the machine do what time asks for."""
         self._timer = None
@@ -66,6 +89,8 @@ class Driver:
             self._perform(self.machine.tick(self._loop.time()))
 
     def _perform(self, effects: Effects) -> None:
+        if effects.journal and self.journal is not None:
+            self.journal.write(effects.journal, effects.number)
         for source, messages in effects.sends.items():
             channel = self.channels.get(source)
             if channel is not None:

@@ -38,9 +38,11 @@ from jupyter_dist.core.supervisor import (
     Stop,
     Supervisor,
 )
+from jupyter_dist.ids import is_copy_before
 from jupyter_dist.messages import (
     EndWorkers,
     FreeObjects,
+    KeepObjects,
     KeepsWorkers,
     Message,
     ProcessPulse,
@@ -117,6 +119,7 @@ class Nanny:
         self._remains = Remains()
         self._store = ObjectStore(config.objects)
         self._held = places.hold_memory(self._folder.root)  # until this process ends: else somebody might sweep it
+        self._doubtful: set[str] = set()  # objects there when a scheduler died: the next one may not know them
         self._dead: dict[str, Child] = {}  # between the news of an end and its burial
         self._unready: set[str] = set()  # workers whose socket is not there yet
         self._timer: asyncio.TimerHandle | None = None
@@ -167,6 +170,13 @@ class Nanny:
                 self._line.send(KeepsWorkers(self._machine.wanted))
         elif isinstance(message, FreeObjects):
             self._remains.remove_objects(self._store, message.names)
+        elif isinstance(message, KeepObjects):
+            self._on_keep_objects(message)
+
+    def _on_keep_objects(self, message: KeepObjects) -> None:
+        doubtful, self._doubtful = self._doubtful, set()
+        doubtful.update(name for name in self._store.names() if is_copy_before(name, message.first))
+        self._remains.remove_objects(self._store, tuple(doubtful.difference(message.names)))
 
     def _on_welcome(self) -> None:
         self._handle(Ready(SCHEDULER))
@@ -270,7 +280,7 @@ class Nanny:
         child = self._dead.pop(effect.name, None)
         if effect.name == SCHEDULER:
             LOG.info("the scheduler ended with code %d (%s)", effect.code, effect.reason or effect.cause)
-            self._remains.remove_objects(self._store, self._store.names())  # the next one knows of none
+            self._doubtful.update(self._store.names())
             return
         self._send_certificate(effect, child)
         if child is not None:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import signal
 import time
+from pathlib import Path
 
 from jupyter_dist.comm.event_loop import new_event_loop
 from jupyter_dist.comm.links import SCHEDULER_SIDE
@@ -16,6 +17,7 @@ from jupyter_dist.comm.serve import serve
 from jupyter_dist.core.scheduler.machine import SchedulerMachine
 from jupyter_dist.processes.config import SchedulerConfig
 from jupyter_dist.processes.driver import Driver
+from jupyter_dist.processes.journaling import SchedulerJournal
 
 log = logging.getLogger("jupyter_dist.scheduler")
 
@@ -48,6 +50,9 @@ async def run(config: SchedulerConfig) -> None:
         detached=config.detached,
     )
     driver = Driver(machine, stop)
+    journal = SchedulerJournal(Path(config.folder), config.epoch, config.settings, driver.on_written)
+    driver.journal = journal
+    driver.restore(journal.records)
     with contextlib.suppress(NotImplementedError):
         loop.add_signal_handler(signal.SIGTERM, stop, "asked by SIGTERM")
     server = await serve(
@@ -65,3 +70,4 @@ async def run(config: SchedulerConfig) -> None:
         channel.close("the scheduler stops")
     await asyncio.sleep(DRAIN_S)
     await server.close()
+    journal.close()

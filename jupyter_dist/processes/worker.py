@@ -165,6 +165,7 @@ class Worker:
             receiver=link,
             settings=config.settings,
         )
+        held, running = self._machine.list_kept()
         self._channel.send(
             RegisterWorker(
                 name=config.name,
@@ -175,6 +176,8 @@ class Worker:
                 memory_bytes_max=config.memory_bytes_max,
                 nanny=config.nanny,
                 python=platform.python_version(),
+                held=held,
+                running=running,
             )
         )
         return link.lost

@@ -10,5 +10,5 @@ Whatever a peer may send, the only error that comes out of reading it is a `Prot
 * `connection`: these three in the order of a real connection.
 * `payload`: a user's values as pickle streams and raw buffers. Only clients and workers may import it.
 
-It may import `core`, `messages`, `settings`, `ids`, `errors`, and `msgspec`; `payload` alone imports `cloudpickle`.
+It may import `core`, `messages`, `settings`, `ids`, `errors`, and `msgspec`; `by_value` alone imports `cloudpickle`.
 """

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from types import FunctionType, TracebackType
 from typing import Any
 
-import cloudpickle
 import msgspec
 import tblib
 
 from jupyter_dist.errors import DataLostError, RemoteError, ResultError, TaskError, TaskTimeoutError, WorkerCrashedError
 from jupyter_dist.messages.base import ErrorInfo, Record
+from jupyter_dist.protocol.by_value import ByValuePickler
 from jupyter_dist.protocol.tracebacks import (
     Place,
     extract_stack,
@@ -170,7 +170,7 @@ class _BoundedFile(io.BytesIO):
         return super().write(data)
 
 
-class _ExceptionPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+class _ExceptionPickler(ByValuePickler):
     def reducer_override(self, value: Any) -> Any:
         if issubclass(type(value), BaseException):
             return _reduce_exception(value)

@@ -8,12 +8,10 @@ loaded over the memory they arrived in. Small ones stay in the stream: a buffer 
 import pickle
 from collections.abc import Sequence
 
-import cloudpickle
-
 from jupyter_dist.errors import PackingError, ProtocolError
+from jupyter_dist.protocol.by_value import PICKLE_PROTOCOL, dump_by_value
 from jupyter_dist.protocol.framing import BUFFERS_MAX, Buffer
 
-PICKLE_PROTOCOL = 5
 OUT_OF_BAND_BYTES_MIN = 4096
 PLAIN_TYPES = frozenset((type(None), bool, int, float, complex, str, bytes))  # cloudpickle adds nothing to these
 
@@ -41,7 +39,7 @@ def pack_value(value: object) -> list[Buffer]:
     try:
         if type(value) in PLAIN_TYPES:
             return [pickle.dumps(value, PICKLE_PROTOCOL)]
-        stream = cloudpickle.dumps(value, PICKLE_PROTOCOL, buffer_callback=keep_in_band)
+        stream = dump_by_value(value, keep_in_band)
     except Exception as error:
         raise _packing_error(value, error) from error
     return [stream, *buffers]
@@ -58,10 +56,9 @@ def pack_inline(value: object) -> bytes:
     try:
         if type(value) in PLAIN_TYPES:
             return pickle.dumps(value, PICKLE_PROTOCOL)
-        stream: bytes = cloudpickle.dumps(value, PICKLE_PROTOCOL)
+        return dump_by_value(value)
     except Exception as error:
         raise _packing_error(value, error) from error
-    return stream
 
 
 def unpack_value(buffers: Sequence[Buffer]) -> object:

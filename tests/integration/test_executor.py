@@ -296,3 +296,20 @@ def test_repr_shows_no_secret(executor):
     shown = repr(executor) + repr(executor.info) + repr(executor.submit(inc, 1))
     assert executor.info.secret.hex() not in shown
     assert repr(executor.info.secret) not in shown
+
+
+def test_executor_closed_while_results_arrive_leaves_no_session_behind(executor):
+    for number in range(30):
+        leaving = Executor(executor.info, name=f"leaving-{number}", set_as_default=False)
+        futures = leaving.map(inc, range(50), pure=False)
+        wait(futures[:number], timeout=10)
+        leaving.close()
+    wait_until(
+        lambda: not [name for name in executor.snapshot().sessions if name.startswith("leaving")], "their sessions end"
+    )
+
+
+def test_shutdown_does_not_wait_for_a_future_that_was_dropped_a_moment_before(tmp_path):
+    for _ in range(2):
+        with Executor(n_workers=1) as executor:
+            executor.submit(wait_for_file, str(tmp_path / "never"))

@@ -23,7 +23,7 @@ def test_with_block_ends_the_cluster(runtime):
     with LocalCluster(1, name="try", memory_limit="1GB") as cluster:
         assert find_cluster("try") == cluster.info
         assert not cluster.info.detached
-        assert "1 workers" in repr(cluster)
+        assert "1 worker on " in repr(cluster)
         assert "secret" not in repr(cluster)
         assert not cluster.is_closed
     assert cluster.is_closed

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -181,6 +181,23 @@ class FakeFuture:
         raise TypeError("a future cannot be pickled")
 
 
+class FakeLostFuture(NamedTuple):
+    names: tuple[str, ...]
+    key: str
+    label: str
+    state: str
+    since_s: float
+
+
+class FakeLostSession(NamedTuple):
+    name: str
+    kind: str
+    pid: int
+    lost_s: float
+    kept_until_s: float
+    futures: int
+
+
 class FakeWatching:
     def __init__(self, executor, callback):
         self.executor, self.callback = executor, callback
@@ -194,6 +211,9 @@ class FakeExecutor:
 
     def __init__(self, name="default"):
         self.name = name
+        self.session_name = "notebook.ipynb"
+        self.names: dict[str, str] = {}  # as the cluster knows them: name -> key
+        self.lost: dict[str, list[tuple[FakeLostFuture, FakeFuture]]] = {}  # by the name of their session
         self.is_closed = False
         self.futures: dict[str, FakeFuture] = {}
         self.calls: list[str] = []
@@ -247,6 +267,33 @@ class FakeExecutor:
         if isinstance(value, list | tuple):
             return type(value)(self._resolve(item) for item in value)
         return value
+
+    def name_futures(self, names):
+        self.names.update({name: future.key for name, future in names.items()})
+
+    def lose(self, session, key, value, *, names=(), state="memory", age_s=5.0):
+        """Let a lost session have a future."""
+        future = FakeFuture(self, key)
+        if state == "memory":
+            future.inner.set_result(value)
+        elif state == "erred":
+            future.inner.set_exception(value)
+        lost = FakeLostFuture(tuple(names), key, "f", state, time.time() - age_s)
+        self.lost.setdefault(session, []).append((lost, future))
+
+    def lost_sessions(self):
+        now = time.time()
+        return [
+            FakeLostSession(name, "kernel", 4242, now - 200.0, now + 3400.0, len(futures))
+            for name, futures in self.lost.items()
+        ]
+
+    def lost_futures(self, name=None):
+        return [lost for lost, _future in self.lost.get(name or self.session_name, [])]
+
+    def attach(self, name=None):
+        taken = self.lost.pop(name or self.session_name, [])
+        return {own: future for lost, future in taken for own in lost.names or (lost.key,)}
 
     def tell(self, observation):
         for watching in list(self.watchers):

@@ -52,6 +52,29 @@ def test_a_cell_runs_in_another_process_and_its_names_are_futures(kernel):
     assert kernel.text(check) == "True Future\n"
 
 
+def test_progress_is_a_widget_that_ends_by_itself(kernel):
+    cell = kernel.run(
+        "import threading\nfrom jupyter_dist import default_executor, progress, wait\n"
+        "followed = default_executor().map(abs, range(20))\nbars = progress(followed)\nbars"
+    )
+    [shown] = kernel.of(cell, "execute_result")
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"], kernel.error(cell)
+    assert shown["data"]["text/plain"].startswith("abs: ")
+    check = kernel.run(
+        "wait(followed)\nbars.refresh()\nprint('done: 20 of 20' in bars.value, [f.wish.watchers for f in followed] == [None] * 20)"
+    )
+    assert kernel.text(check) == "True True\n", kernel.error(check)
+
+
+def test_error_of_a_submitted_function_shows_its_cell_and_none_of_our_frames(kernel):
+    kernel.run("def broken(number):\n    return 1 / number  # the line of the cell")
+    cell = kernel.run("from jupyter_dist import default_executor\ndefault_executor().submit(broken, 0).result()")
+    error = re.sub(r"\x1b\[[\d;]*m", "", kernel.error(cell))
+    assert "ZeroDivisionError" in error
+    assert "return 1 / number  # the line of the cell" in error
+    assert "jupyter_dist/" not in error
+
+
 def test_prints_land_in_the_cell_that_submitted_while_another_runs(kernel):
     slow = kernel.run(
         "%%distributed\nimport time\nfor step in range(8):\n    print('far', step, flush=True)\n    time.sleep(0.2)\n'over'"

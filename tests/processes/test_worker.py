@@ -370,7 +370,7 @@ async def test_sigterm_before_there_is_a_scheduler_ends_the_worker_at_once(host)
 async def test_copy_is_fetched_held_and_served_on(host):
     first, second = await host.start("w0"), await host.start("w1")
     big = await first.run(1, lambda: b"x" * 100_000, key="big")
-    second.channel.send(HoldCopy(7, "big", big.nbytes, (first.register.address,)))
+    second.channel.send(HoldCopy(7, "big", big.nbytes, (first.register.address,), 1))
     assert await second.next(CopyMade) == CopyMade(7)
     host.processes["w0"].kill()
     packed = cloudpickle.dumps((([InputRef("big")],), {}))
@@ -382,7 +382,7 @@ async def test_copy_is_fetched_held_and_served_on(host):
     )
     second.channel.send(StoreCopy(8, "big", "0" * 32))
     assert "no object store" in (await second.next(CopyFailed)).reason
-    second.channel.send(HoldCopy(9, "gone", 1, (first.register.address,)))
+    second.channel.send(HoldCopy(9, "gone", 1, (first.register.address,), 2))
     assert (await second.next(CopyFailed)).copy == 9
 
 

@@ -2,49 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, FutureTable, Wish
+from jupyter_dist.core.outgoing import Outgoing
 from jupyter_dist.messages import (
     Answer,
     Cancel,
     CloseSession,
+    DescribeSessions,
+    Kept,
+    KeyName,
+    KeyWish,
     MissingValue,
+    NameKeys,
     OpenSession,
     PutValue,
+    RebalanceKeys,
     Release,
+    ReplicateKeys,
+    RestartCluster,
+    SessionView,
     Submit,
+    TakeOver,
     TaskSpec,
+    Welcome,
 )
 from tests.simulator.network import Link
+from tests.simulator.oracles import LINGER_S
 from tests.simulator.parties import Parties
 from tests.simulator.plans import LARGE_NBYTES, Plan
 
-LINGER_S = 2.0
 OUTPUT_MAX = 200
+ATTACHING = 1_000_000  # the number of requests of one that attaches
 
 
 class ClientHost:
     """One client process with one session."""
 
-    def __init__(self, parties: Parties, name: str) -> None:
+    def __init__(self, parties: Parties, name: str, session_name: str) -> None:
         self.parties = parties
         self.world = parties.world
         self.name = name
+        self.session_name = session_name
         self.table = FutureTable(OUTPUT_MAX)
         self.held: dict[str, Wish] = {}  # what the user still has a Future on
         self.is_open = True
+        self.is_attaching = False
         self.answered: dict[int, str] = {}
         self.restarts: dict[int, list[Wish]] = {}  # request -> what was wished for by then
+        self.moves: dict[int, Any] = {}  # unanswered requests about where things are
         self._reading: dict[int, list[str]] = {}  # number of a wish -> holders that are still to be asked
-        self._link: Link = parties.scheduler.accept(self)
-        self._link.up.send([OpenSession(name, "script", name, LINGER_S, 1)])
+        self._outgoing = Outgoing()
+        self._is_welcome = False
+        self._link: Link
+        self._connect()
+
+    def _connect(self) -> None:
+        if self.is_open:
+            self._link = self.parties.scheduler.accept(self)
+            self._link.up.send([OpenSession(self.name, "script", self.session_name, LINGER_S, 1)])
 
     def say(self, *messages: Any) -> None:
-        """Say something to the scheduler."""
-        self._link.up.send(messages)
+        """Say something to the scheduler, now or when there is one."""
+        for message in messages:
+            self._outgoing.add(message)
+        self._flush()
+
+    def ask(self, message: Any) -> None:
+        """Say what is to be answered, and repeated on another connection unless that may do harm."""
+        self.moves[message.request] = message
+        self.say(message)
+
+    def _ask_again(self) -> list[Any]:
+        """Return the requests to repeat; the others are given up."""
+        said = {request: message for request, message in self.moves.items() if not self._outgoing.is_waiting(message)}
+        for request, message in said.items():
+            if not isinstance(message, ReplicateKeys | RebalanceKeys):
+                del self.moves[request]
+        return [message for request, message in said.items() if request in self.moves]
+
+    def _flush(self) -> None:
+        if self._is_welcome:
+            messages = self._outgoing.take()
+            if messages:
+                self._link.up.send(messages)
+
+    def break_link(self) -> None:
+        """Lose the connection, but live."""
+        if not self._link.is_broken:
+            self.world.break_randomly(self._link, "connection reset")
 
     # -- what its user does ------------------------------------------------------------------------------------------
 
@@ -95,6 +144,7 @@ class ClientHost:
 
     def close(self) -> None:
         """Close the session in order."""
+        self.world.store.may_leak |= not self._is_welcome
         self.say(CloseSession())
         self._link.break_off(1.0, 0.0, 0.0, 0.0, "closed")
         self._leave()
@@ -103,6 +153,36 @@ class ClientHost:
         """Be killed."""
         self.world.break_randomly(self._link, "end of stream")
         self._leave()
+
+    def die(self) -> None:
+        """Be killed, and leave what was wished for to one that comes back."""
+        self.world.break_randomly(self._link, "end of stream", up_share=1.0)
+        settled = {key for key, wish in self.held.items() if wish.status in ("finished", "error")}
+        self.parties.oracles.died_with[self.name] = settled
+        self.held.clear()
+        self._leave()
+
+    def call(self, names: Mapping[str, str]) -> None:
+        """Give names to keys."""
+        self.parties.oracles.names.update(names.items())
+        self.say(NameKeys(tuple(KeyName(name, key) for name, key in names.items())))
+
+    def attach(self) -> None:
+        """Ask for lost sessions of the own name, and take them over when they are known."""
+        self.is_attaching = True
+        self.say(DescribeSessions(ATTACHING, self.session_name))
+
+    def _take_over(self, sessions: Sequence[SessionView]) -> None:
+        lost = [session for session in sessions if not session.is_connected]
+        fresh = []
+        for wanted in (wanted for session in lost for wanted in session.wanted):
+            self.parties.oracles.judge_names(wanted)
+            if wanted.key not in self.held:
+                wish, is_new = self.table.wish(wanted.key, wanted.label)
+                self.held[wanted.key] = wish
+                if is_new:
+                    fresh.append(KeyWish(wanted.key, wish.number))
+        self.say(TakeOver(ATTACHING, tuple(session.session for session in lost), tuple(fresh)))
 
     def _leave(self) -> None:
         self.is_open = False
@@ -119,6 +199,8 @@ class ClientHost:
         if not self.is_open:
             return
         self.world.note(self.name, "hears", messages)
+        for message in messages:
+            self._hear(message)
         for wish in self.table.handle(messages):
             self.parties.oracles.judge_wish(self.name, wish)
             if wish.status == "finished" and wish.value is None and wish.loaded is UNLOADED:
@@ -127,14 +209,35 @@ class ClientHost:
         self._judge_output()
         for message in messages:
             if isinstance(message, Answer):
-                self.answered[message.request] = message.error
-                for wish in self.restarts.pop(message.request, ()):
-                    if wish.status != "cancelled" and wish.number in self.table.by_number:
-                        self.world.fail(f"{wish.key} is {wish.status} after a restart")
+                self._on_answer(message)
 
-    def disconnected(self, _link: Link, _reason: str) -> None:
-        if self.is_open:
-            self._leave()
+    def _on_answer(self, message: Answer) -> None:
+        self.answered[message.request] = message.error
+        self.moves.pop(message.request, None)
+        if message.sessions:
+            self._take_over(message.sessions)
+        elif message.request == ATTACHING:
+            self.is_attaching = False
+        for wish in self.restarts.pop(message.request, ()):
+            if wish.status != "cancelled" and wish.number in self.table.by_number:
+                self.world.fail(f"{wish.key} is {wish.status} after a restart")
+
+    def _hear(self, message: Any) -> None:
+        if isinstance(message, Kept):
+            self._outgoing.on_kept(message.received)
+        elif isinstance(message, Welcome):
+            self._is_welcome = True
+            unanswered: list[Any] = [RestartCluster(request) for request in self.restarts]
+            unanswered += self._ask_again()
+            if self.is_attaching:
+                unanswered.append(DescribeSessions(ATTACHING, self.session_name))
+            self._outgoing.resume(message.received, [self.table.claims(), *unanswered])
+            self._flush()
+
+    def disconnected(self, link: Link, _reason: str) -> None:
+        if self.is_open and link is self._link:
+            self._is_welcome = False
+            self.world.clock.after(self.world.rng.uniform(0.01, 0.3), self._connect)
 
     def _judge_output(self) -> None:
         for wish in self.held.values():

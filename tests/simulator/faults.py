@@ -28,6 +28,8 @@ class Faults:
             "lose-host": self._lose_host,
             "partition": self._partition,
             "pause-scheduler": self._pause_scheduler,
+            "kill-scheduler": self._kill_scheduler,
+            "break-client": self._break_client,
             "lose-client": self._lose_client,
             "lose-value": self._lose_value,
         }
@@ -107,6 +109,13 @@ class Faults:
 
     def _pause_scheduler(self) -> None:
         self.parties.scheduler.pause(self.world.rng.uniform(0.2, 6.0))
+
+    def _kill_scheduler(self) -> None:
+        self.parties.scheduler.crash()
+
+    def _break_client(self) -> None:
+        if self.script.alive():
+            self.world.rng.choice(self.script.alive()).break_link()
 
     def _lose_value(self) -> None:
         worker = self._worker()

@@ -69,23 +69,23 @@ class Movers:
         keys = self._some([key for key, wish in client.held.items() if wish.status == "finished"])
         workers = self._some(self._names()) if self.rng.random() < 0.4 else ()
         count = self.rng.choice((0, 0, 1, 2, 3))
-        client.say(ReplicateKeys(self._ask(client, "replicate"), keys, count, workers, self.rng.choice((1, 2))))
+        client.ask(ReplicateKeys(self._ask(client, "replicate"), keys, count, workers, self.rng.choice((1, 2))))
 
     def _rebalance(self, client: ClientHost) -> None:
         keys = self._some(list(client.held)) if self.rng.random() < 0.5 else ()
         workers = self._some(self._names()) if self.rng.random() < 0.3 else ()
-        client.say(RebalanceKeys(self._ask(client, "rebalance"), keys, workers))
+        client.ask(RebalanceKeys(self._ask(client, "rebalance"), keys, workers))
 
     def _retire(self, client: ClientHost) -> None:
         names = self._some(self._names())
         ends = self.rng.random() < 0.7
-        client.say(RetireWorkers(self._ask(client, "retire"), names, 0, ends, self.rng.random() < 0.3))
+        client.ask(RetireWorkers(self._ask(client, "retire"), names, 0, ends, self.rng.random() < 0.3))
 
     def _retire_some(self, client: ClientHost) -> None:
-        client.say(RetireWorkers(self._ask(client, "retire-some"), (), self.rng.choice((0, 1, 2))))
+        client.ask(RetireWorkers(self._ask(client, "retire-some"), (), self.rng.choice((0, 1, 2))))
 
     def _restart_workers(self, client: ClientHost) -> None:
-        client.say(RestartWorkers(self._ask(client, "restart-workers"), self._some(self._names())))
+        client.ask(RestartWorkers(self._ask(client, "restart-workers"), self._some(self._names())))
 
     def _leave(self, _client: ClientHost) -> None:
         workers = [worker for nanny in self.nannies.values() for worker in nanny.workers.values() if worker is not None]
@@ -106,12 +106,12 @@ class Movers:
         emptied = tuple(member.name for member, going in state.moves.leaving.items() if not going.ends)
         for client in self.script.alive()[:1]:
             if emptied:
-                client.say(RestartWorkers(self._ask(client, "restart-workers"), emptied))
+                client.ask(RestartWorkers(self._ask(client, "restart-workers"), emptied))
         return bool(state.moves.leaving or state.moves.retire_requests)
 
     def what_is_unanswered(self) -> str:
         """Return a request that nobody answered."""
         for client, request, what in self.asked:
-            if client.is_open and request not in client.answered:
+            if client.is_open and request in client.moves:
                 return f"{client.name}'s {what} ({request})"
         return ""

@@ -11,10 +11,12 @@ from functools import partial
 from itertools import count, islice
 from typing import Any
 
+from jupyter_dist.ids import is_copy_before
 from jupyter_dist.messages import (
     DeathCertificate,
     EndWorkers,
     FreeObjects,
+    KeepObjects,
     KeepsWorkers,
     ProcessPulse,
     Pulse,
@@ -62,16 +64,14 @@ class NannyHost:
         self.world.note(self.name, "hears", messages)
         for message in messages:
             if isinstance(message, Welcome):
-                self._is_welcome = True
-                kept, self._kept = self._kept, []
-                if kept:
-                    link.up.send(kept)
+                self._on_welcome(link)
             elif isinstance(message, SetWorkers | EndWorkers):
                 self._choose(message)
                 link.up.send([KeepsWorkers(len(self.numbers))])
             elif isinstance(message, FreeObjects):
-                self.parties.oracles.judge_freed(message.names)
-                self.world.store.free(message.names)
+                self._free(message.names)
+            elif isinstance(message, KeepObjects):
+                self._keep_objects(message)
             elif isinstance(message, ReplaceWorkers):
                 self._replace(message)
 
@@ -87,6 +87,21 @@ class NannyHost:
         else:
             self.numbers = {number for number in self.numbers if self._called(number) not in message.names}
         self._keep()
+
+    def _on_welcome(self, link: Link) -> None:
+        self._is_welcome = True
+        kept, self._kept = self._kept, []
+        if kept:
+            link.up.send(kept)
+
+    def _keep_objects(self, message: KeepObjects) -> None:
+        doubtful = self.parties.scheduler.doubtful
+        doubtful.update(name for name in self.world.store.objects if is_copy_before(name, message.first))
+        self._free(sorted(doubtful.difference(message.names)))
+
+    def _free(self, names: Sequence[str]) -> None:
+        self.parties.oracles.judge_freed(names)
+        self.world.store.free(names)
 
     def disconnected(self, link: Link, _reason: str) -> None:
         self._link, self._is_welcome = None, False

@@ -13,8 +13,10 @@ from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, Wish
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.effects import Effects
-from jupyter_dist.core.scheduler.lifetime import is_clean, wanted_workers
+from jupyter_dist.core.scheduler.goals import wanted_workers
+from jupyter_dist.core.scheduler.lifetime import is_clean
 from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -23,16 +25,22 @@ from jupyter_dist.messages import (
     Cancel,
     ErrorInfo,
     InputMissing,
+    MissingValue,
+    RegisterWorker,
     ReplaceWorkers,
     RestartCluster,
     StopAttempt,
+    TakeOver,
     TaskErred,
     TaskFinished,
+    WantedKey,
     Withdrawn,
 )
 from tests.simulator.world import World
 
+HARMLESS = frozenset({"kill-scheduler", "pause-scheduler", "break-client", "break-nanny"})  # these lose no result
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
+LINGER_S = 5.0  # how long a lost session is kept
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
 ASKED_FOR = ("it was restarted", "asked to end")  # why a worker may be replaced whatever it does
@@ -57,7 +65,14 @@ class Oracles:
         self._offered: dict[tuple[str, float, float], int] = {}
         self._last_event = 0
         self._old_pids: set[int] = set()  # processes that were there at the last restart
+        self.finished: set[str] = set()  # keys of which a result was taken
+        self.is_missed = False  # somebody said, perhaps wrongly, that a value is not where it was said to be
         self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
+        self.died_with: dict[str, set[str]] = {}  # session -> keys its client knew the end of when it was killed
+        self.names: set[tuple[str, str]] = set()  # all that any key was ever called
+        self._lost: dict[str, tuple[float, set[str]]] = {}  # session -> since when it is lost, and what it wants
+        self._leaving = ""  # the session whose connection is about to end
+        self._taken: dict[str, tuple[str, int, int]] = {}  # key -> how its task is before it is taken over
 
     # -- what really happens -----------------------------------------------------------------------------------------
 
@@ -81,6 +96,15 @@ class Oracles:
             if attempt in self.current and cause in BLAMING_CAUSES:
                 self.poisoned[self.ran_key[attempt]] += 1
 
+    def crashed(self) -> None:
+        """The scheduler was killed: nobody says anything on the old connections any more."""
+        self.current.clear()
+        self._last_event = 0
+        self._lost.clear()
+        self._taken.clear()
+        self._leaving = ""
+        self.died_with.clear()  # what it said last may not have been written down
+
     # -- what the scheduler does -------------------------------------------------------------------------------------
 
     def before(self, source: int, events: Sequence[Any]) -> None:
@@ -89,8 +113,14 @@ class Oracles:
         for event in events:
             if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
                 self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
+            elif isinstance(event, MissingValue):
+                self.is_missed = True
             elif isinstance(event, RestartCluster):
                 self._note_old()
+            elif isinstance(event, TakeOver):
+                self._note_taken(source, event)
+            elif isinstance(event, Disconnected) and self.state is not None and source in self.state.session_of:
+                self._leaving = self.state.session_of[source].id
 
     def _note_old(self) -> None:
         """Note every process the scheduler knows of: none of them may count as fresh after a restart."""
@@ -105,6 +135,7 @@ class Oracles:
         forced = _forced(effects)
         if len(events) == 1 and isinstance(events[0], Cancel) and events[0].force:
             self._judge_force(events[0], effects, forced)
+        self._judge_lost(events)
         for event in events:
             self._note_event(source, event)
         for receiver, messages in effects.sends.items():
@@ -121,6 +152,7 @@ class Oracles:
             if is_new and event.kind == "lost" and self.world.is_quiet and event.key not in self.world.store.hurt_keys:
                 self.world.fail(f"the result of {event.key} was lost, and nothing went wrong")
             if is_new and event.kind == "finished":
+                self.finished.add(event.key)
                 offered = self._offered.pop((event.key, event.started_s, event.stopped_s), None)
                 if offered is None:
                     self.world.fail(f"a result of {event.key} was accepted from an attempt that is not current")
@@ -141,6 +173,8 @@ class Oracles:
         elif isinstance(event, Withdrawn):
             for attempt in event.attempts:
                 self.current.pop(attempt, None)
+        elif isinstance(event, RegisterWorker):
+            self.current.update((attempt, (key, source)) for attempt, key in event.running)
         elif isinstance(event, Disconnected):
             self._end_source(source)
         elif isinstance(event, RestartCluster):
@@ -151,6 +185,9 @@ class Oracles:
             task = message.task
             self.current[task.attempt] = (task.key, receiver)
             self.assigned[task.key] += 1
+            is_kept = task.key in self.finished - self.let_go and not self.is_missed
+            if is_kept and not self.deaths and self.world.swarm.faults <= HARMLESS:
+                self.world.fail(f"{task.key} has a result, which nobody lost, and is run again")
             if self.assigned[task.key] > ATTEMPTS_MAX:
                 self.world.fail(f"{task.key} was handed out {self.assigned[task.key]} times")
         elif isinstance(message, StopAttempt):
@@ -190,6 +227,72 @@ class Oracles:
             if old or len(running) < wanted_workers(state) or not state.nannies:
                 self.world.fail(f"a restart was answered with {running} there, {old} old")
 
+    # -- sessions that are lost and taken over -----------------------------------------------------------------------
+
+    def _note_taken(self, source: int, message: TakeOver) -> None:
+        """Note how the tasks are that a client is to have from now on."""
+        state = self.state
+        assert state is not None
+        heir = state.session_of.get(source)
+        lost = [state.sessions[name] for name in message.sessions if name in state.sessions]
+        wished = {given.key for given in message.wishes} | {task.key for task in (heir.wants if heir else ())}
+        self._taken = {
+            task.key: (task.state, task.attempt, task.attempts)
+            for session in lost
+            if not session.incarnation
+            for task in session.wants
+            if task.key in wished
+        }
+
+    def _judge_lost(self, events: Sequence[Any]) -> None:
+        """What a lost session wants is kept until its time is up, and goes to one that takes it over as it is."""
+        state = self.state
+        assert state is not None
+        taken = {name for event in events if isinstance(event, TakeOver) for name in event.sessions}
+        is_restart = any(isinstance(event, RestartCluster) for event in events)
+        lost = {session.id: session for session in state.sessions.values() if not session.incarnation}
+        if self._leaving and self._leaving not in lost:
+            self.world.fail(f"{self._leaving} ended with its connection")
+        self._leaving = ""
+        for name, (since_s, keys) in tuple(self._lost.items()):
+            if is_restart:
+                keys.clear()
+            if name not in lost:
+                self._judge_ended(name, since_s, keys, is_taken=name in taken)
+            elif keys != {task.key for task in lost[name].wants}:
+                self.world.fail(f"{name} is lost, wanted {keys} and wants {lost[name].wants}")
+        for name in lost.keys() - self._lost.keys():
+            self._lost[name] = (self.world.now, {task.key for task in lost[name].wants})
+            is_all_heard = not self.world.swarm.actions["restart"] and "break-client" not in self.world.swarm.faults
+            if is_all_heard and not self.died_with.get(name, set()) <= self._lost[name][1]:
+                self.world.fail(f"{name} was killed with {self.died_with[name]}; of these only {self._lost[name]} left")
+        for key, before in self._taken.items():
+            self._judge_taken(key, *before)
+        self._taken = {}
+
+    def _judge_ended(self, name: str, since_s: float, keys: set[str], *, is_taken: bool) -> None:
+        state = self.state
+        assert state is not None
+        del self._lost[name]
+        self.let_go.update(keys - self._taken.keys())
+        is_overdue = self.world.now - since_s >= LINGER_S
+        if not is_taken and not is_overdue and name not in state.sessions:
+            self.world.fail(f"the lost session {name} ended before its time")
+
+    def _judge_taken(self, key: str, was: str, attempt: int, attempts: int) -> None:
+        state = self.state
+        assert state is not None
+        task = state.tasks.get(key)
+        if task is None:
+            self.world.fail(f"{key} was {was} and is forgotten by being taken over")
+        elif was != QUEUED and (task.state, task.attempt, task.attempts) != (was, attempt, attempts):
+            self.world.fail(f"{key} was {was} and is {task.state} by being taken over, attempts {task.attempts}")
+
+    def judge_names(self, wanted: WantedKey) -> None:
+        """A key is called what somebody called it."""
+        if not self.names.issuperset((name, wanted.key) for name in wanted.names):
+            self.world.fail(f"nobody called {wanted.key} {wanted.names}")
+
     def judge_freed(self, names: Sequence[str]) -> None:
         """An object that is removed must be nobody's value."""
         state = self.state
@@ -202,6 +305,8 @@ class Oracles:
 
     def judge_wish(self, client: str, wish: Wish) -> None:
         """Judge a wish that changed."""
+        if wish.status == "cancelled" and "before it had written" in wish.reason:
+            self.world.fail(f"{client}: {wish.key} was forgotten with the scheduler")
         delivered = self._settled.get((client, wish.number))
         now_is = (wish.status, wish.value)
         if delivered is not None and wish.status != "cancelled" and now_is != delivered:

@@ -8,6 +8,7 @@ from typing import Any
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.machine import SchedulerMachine
+from tests.simulator.journal import Journal
 from tests.simulator.network import Link
 from tests.simulator.oracles import Oracles
 from tests.simulator.world import Peer, World
@@ -23,8 +24,13 @@ class SchedulerHost:
     def __init__(self, world: World, oracles: Oracles) -> None:
         self.world = world
         self.oracles = oracles
+        self.epoch = 1
+        self.is_down = False
+        self.doubtful: set[str] = set()  # objects in the store of which a dead scheduler may have known
         self.machine = SchedulerMachine(world.swarm.settings, 1, "simulated", world.now)
+        self.journal = Journal(world, self._on_written)
         self.links: dict[int, Link] = {}
+        self._sources: set[int] = set()  # of all connections that were made with this scheduler, not one before
         self._armed_s = float("inf")
         self._backlog: list[tuple[int, Sequence[Any]]] = []
         self._paused_until_s = 0.0
@@ -33,10 +39,48 @@ class SchedulerHost:
         self._arm()
 
     def accept(self, peer: Peer) -> Link:
-        """Take a new connection."""
+        """Take a new connection; while nobody listens it breaks at once."""
         link = self.world.connect(peer, self.deliver, self._on_closed)
-        self.links[link.source] = link
+        if self.is_down:
+            link.break_off(0.0, 0.0, 0.0, 0.001, "nobody listens")
+        else:
+            self.links[link.source] = link
+            self._sources.add(link.source)
         return link
+
+    def crash(self) -> None:
+        """Be killed; another scheduler comes up after a while."""
+        if self.is_down or self.is_paused:
+            return
+        self.is_down = True
+        self.world.note("scheduler", "is killed")
+        self._backlog.clear()
+        self._armed_s = float("inf")
+        links, self.links = self.links, {}
+        self._sources.clear()
+        for link in links.values():
+            self.world.break_randomly(link, "end of stream", far_s=0.2)
+        self.doubtful.update(self.world.store.objects)
+        records = self.journal.crash()
+        self.oracles.crashed()
+        self.world.clock.after(self.world.rng.uniform(0.02, 0.4), lambda: self._come_back(records))
+
+    def _come_back(self, records: dict[int, dict[str, Any]]) -> None:
+        self.epoch += 1
+        self.is_down = False
+        self.world.note("scheduler", f"is back, epoch {self.epoch}")
+        now = self.world.now
+        self.machine = SchedulerMachine(self.world.swarm.settings, self.epoch, "simulated", now)
+        self.oracles.state = self.machine.state
+        effects = self.machine.restore(records, now)
+        self.machine.check()
+        self.oracles.after(0, (), effects)
+        self._perform(effects)
+
+    def _on_written(self, number: int) -> None:
+        if not self.is_down:
+            self.machine.written(number, self.world.now)
+            self._arm()
 
     def _on_closed(self, source: int, reason: str) -> None:
         self.links.pop(source, None)
@@ -55,6 +99,8 @@ class SchedulerHost:
             self.world.clock.at(self._paused_until_s, self._resume)
 
     def _resume(self) -> None:
+        if self.is_down:
+            return
         self.world.note("scheduler", "goes on")
         if self.world.rng.random() < 0.5:
             self._tick()
@@ -68,6 +114,8 @@ class SchedulerHost:
         if self.is_paused:
             self._backlog.append((source, events))
             return
+        if source not in self._sources:
+            return
         self.world.note("scheduler", f"hears {source}:", events)
         self.oracles.before(source, events)
         effects = self.machine.handle(source, events, self.world.now)
@@ -76,7 +124,7 @@ class SchedulerHost:
         self._perform(effects)
 
     def _tick(self) -> None:
-        if self.is_paused:
+        if self.is_paused or self.is_down:
             return
         self._watch_for_storms()
         effects = self.machine.tick(self.world.now)
@@ -92,6 +140,8 @@ class SchedulerHost:
             self.world.fail(f"the scheduler asked for {self._storm} ticks within {STORM_S} s")
 
     def _perform(self, effects: Effects) -> None:
+        if effects.journal:
+            self.journal.write(effects.journal, effects.number)
         for source, messages in effects.sends.items():
             link = self.links.get(source)
             if link is not None:

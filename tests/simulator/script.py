@@ -33,12 +33,15 @@ class Script:
             "missing": self._miss,
         }
         for _ in range(self.world.swarm.clients):
-            self.clients.append(self._open())
-            self._submit(self.clients[-1])
+            self._submit(self.open())
         self._next()
 
-    def _open(self) -> ClientHost:
-        return ClientHost(self.parties, f"client-{len(self.clients)}")
+    def open(self, session_name: str = "") -> ClientHost:
+        """Add a client, with a session of its own name or of this."""
+        name = f"client-{len(self.clients)}"
+        client = ClientHost(self.parties, name, session_name or name)
+        self.clients.append(client)
+        return client
 
     def alive(self) -> list[ClientHost]:
         """Return the clients that are there."""
@@ -57,7 +60,7 @@ class Script:
             return
         rng = self.world.rng
         if not self.alive():
-            self.clients.append(self._open())
+            self.open()
         weights = self.world.swarm.actions
         name = rng.choices(list(weights), list(weights.values()))[0]
         client = rng.choice(self.alive())

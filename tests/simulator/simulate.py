@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.messages import ScaleCluster
 from tests.simulator.faults import Faults
+from tests.simulator.kernels import Kernels
 from tests.simulator.movers import Movers
 from tests.simulator.nanny_host import NannyHost
 from tests.simulator.oracles import Oracles
@@ -40,8 +41,16 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True, has_moves: bool = True) -> None:
-        self.world = World(seed, has_store=has_store, has_moves=has_moves)
+    def __init__(
+        self,
+        seed: int,
+        *,
+        has_store: bool = True,
+        has_moves: bool = True,
+        has_deaths: bool = True,
+        has_kernels: bool = True,
+    ) -> None:
+        self.world = World(seed, has_store=has_store, has_moves=has_moves, has_deaths=has_deaths)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -54,6 +63,7 @@ class Simulation:
         self.script = Script(self.parties)
         self.faults = Faults(self.parties, self.nannies, self.script)
         self.movers = Movers(self.parties, self.nannies, self.script)
+        self.kernels = Kernels(self.parties, self.script, seed, is_used=has_kernels)
 
     def run(self, events_wild: int = EVENTS_WILD) -> None:
         """Live through all parts.
@@ -85,19 +95,23 @@ class Simulation:
         """Have all workers asked for, once every host is there."""
         hosts_are_there = all(nanny.is_alive and nanny.is_connected for nanny in self.nannies.values())
         scheduler = self.parties.scheduler
-        if not hosts_are_there or scheduler.is_paused or len(scheduler.machine.state.nannies) != len(self.nannies):
+        if (
+            not hosts_are_there
+            or scheduler.is_paused
+            or scheduler.is_down
+            or len(scheduler.machine.state.nannies) != len(self.nannies)
+        ):
             self.world.clock.after(0.5, self._ask_for_workers)
             return
         if self.movers.are_workers_leaving():
             self.world.clock.after(0.5, self._ask_for_workers)
             return
-        total = len(self.world.names)
         if not all(nanny.numbers >= set(range(self.world.swarm.workers)) for nanny in self.nannies.values()):
-            total += sum(
-                len(nanny.numbers) for nanny in self.nannies.values()
-            )  # fresh ones take the lowest numbers: then there is one of each name
-        for client in self.script.alive()[:1]:
-            client.say(ScaleCluster(self.script.next_request(), total))
+            # Fresh ones take the lowest numbers: then there is one of each name.
+            total = len(self.world.names) + sum(len(nanny.numbers) for nanny in self.nannies.values())
+            for client in self.script.alive()[:1]:
+                client.say(ScaleCluster(self.script.next_request(), total))
+            self.world.clock.after(2.0, self._ask_for_workers)  # it may be lost with its connection
 
     def _until(self, what: Callable[[], str], words: str) -> None:
         world = self.world
@@ -116,6 +130,8 @@ class Simulation:
             world.clock.step()
 
     def _what_is_unsettled(self) -> str:
+        if self.kernels.away or any(client.is_attaching for client in self.script.alive()):
+            return "a client that comes back"
         for client in self.script.alive():
             for wish in client.table.by_number.values():
                 is_read = wish.status != "finished" or wish.value is not None or wish.loaded is not UNLOADED
@@ -132,10 +148,15 @@ class Simulation:
             return "in the scheduler's table of moves"
         if state.tasks or state.inline_bytes or state.suspects:
             return f"in the scheduler {list(state.tasks.values())}"
+        if any(not session.incarnation for session in state.sessions.values()):
+            return f"of lost sessions {list(state.sessions)}"
         for member in state.members.values():
             is_there = member.state == "running" or (member in moves.leaving and moves.leaving[member].is_out)
             if member.load or member.held or member.solo is not None or not is_there:
                 return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
+        return self._what_is_left_outside()
+
+    def _what_is_left_outside(self) -> str:
         for nanny in self.nannies.values():
             for worker in nanny.workers.values():
                 if worker is None or worker.is_stopped:
@@ -143,8 +164,10 @@ class Simulation:
                 held = worker.machine._state
                 if held.attempts or held.held or held.kept or held.flying or held.queued or held.storing or worker.hand:
                     return f"in {worker.name}: {list(held.attempts)} {list(held.held)}"
+        if self.parties.scheduler.journal.keys():
+            return f"in the journal {self.parties.scheduler.journal.keys()}"
         is_told_all = not self.world.swarm.faults & {"break-nanny", "lose-host", "lose-client"}
-        if self.world.store.objects and is_told_all:
+        if self.world.store.objects and is_told_all and not self.world.store.may_leak:
             return f"in the object store {self.world.store.objects}"
         return ""
 
@@ -159,9 +182,19 @@ class Simulation:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True, has_moves: bool = True) -> Outcome:
+def simulate(
+    seed: int,
+    events_wild: int = EVENTS_WILD,
+    *,
+    has_store: bool = True,
+    has_moves: bool = True,
+    has_deaths: bool = True,
+    has_kernels: bool = True,
+) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store, has_moves=has_moves)
+    simulation = Simulation(
+        seed, has_store=has_store, has_moves=has_moves, has_deaths=has_deaths, has_kernels=has_kernels
+    )
     world = simulation.world
     fault = ""
     try:

@@ -20,6 +20,7 @@ class Store:
         self.is_hurt = self.is_used and self.rng.random() < 0.4
         self.objects: dict[str, str] = {}
         self.keys: dict[str, str] = {}  # of all objects there ever were
+        self.may_leak = False  # a client ended before it could say what it had written
         self.hurt_keys: set[str] = set()  # of those that were damaged
 
     def takes_next(self) -> bool:

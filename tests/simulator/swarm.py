@@ -22,6 +22,10 @@ FAULTS = (
     "lose-client",
     "lose-value",  # a worker has lost a result it holds, and does not know
 )
+DEATHS = (  # drawn apart from the others, so that older worlds stay what they were
+    "kill-scheduler",  # it is killed, and another follows it
+    "break-client",  # a client's connection breaks and is made again
+)
 ACTIONS = ("submit", "put", "release", "cancel", "restart", "scale", "close", "missing")
 
 
@@ -41,6 +45,12 @@ class Swarm:
     poison: float
     raising: float
     horizon_s: float
+
+
+def draw_deaths(seed: int) -> frozenset[str]:
+    """Return the faults of a seed's world that a scheduler, or its connection to a client, can have."""
+    rng = random.Random(f"deaths {seed}")
+    return frozenset(name for name in DEATHS if rng.random() < 0.4)
 
 
 def draw(rng: random.Random) -> Swarm:
@@ -80,5 +90,5 @@ def draw(rng: random.Random) -> Swarm:
 
 def quieten(swarm: Swarm) -> Swarm:
     """Return a world without anything that may lose a result: what its users do to move them must not either."""
-    kept = {name: weight for name, weight in swarm.actions.items() if name not in ("restart", "missing")}
+    kept = {name: weight for name, weight in swarm.actions.items() if name != "missing"} | {"restart": 0.0}
     return replace(swarm, faults=frozenset(), actions=kept, poison=0.0)

@@ -15,18 +15,19 @@ from jupyter_dist.core.scheduler import (
     moving,
     recovery,
     retiring,
+    submission,
 )
 from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.moves import Moves, Rebalance
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker.state import State as WorkerState
-from jupyter_dist.messages import STORE, Cancel, RegisterWorker, Release, TaskFinished
+from jupyter_dist.messages import STORE, Cancel, RegisterWorker, Release, TakeOver, TaskFinished
 from tests.simulator.simulate import simulate
 
 SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
 BATCH = 100
 STORIES = Path(__file__).parents[1] / "stories"
-PLANT_SEEDS = 600  # within so many the simulator must notice that a rule is missing
+PLANT_SEEDS = 1200  # within so many the simulator must notice that a rule is missing
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
@@ -39,8 +40,8 @@ def test_seeds_pass(first):
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
-        has_store, has_moves = story.get("has_store", False), story.get("has_moves", False)
-        outcome = simulate(story["seed"], story["events"], has_store=has_store, has_moves=has_moves)
+        has = {name: story.get(name, False) for name in ("has_store", "has_moves", "has_kernels", "has_deaths")}
+        outcome = simulate(story["seed"], story["events"], **has)
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
 
 
@@ -220,6 +221,47 @@ def lose_retirements_of_the_dead(patch):
     patch.setattr(retiring, "_leave_tables", lambda *_: None)
 
 
+def release_at_loss(patch):
+    """Do not let a lost session linger."""
+    patch.setattr(membership, "on_session_gone", membership.close_session)
+
+
+def linger_for_ever(patch):
+    """Keep a lost session when its time is up."""
+
+    def on_session_gone(_state, session, _now):
+        session.incarnation = 0
+        session.expires_s = float("inf")
+
+    patch.setattr(membership, "on_session_gone", on_session_gone)
+
+
+def end_before_it_is_wanted(patch):
+    """End a lost session before the one that takes over wants its keys."""
+    take_over = machine.CLIENT[TakeOver]
+
+    def on_take_over(the_state, session, message, now):
+        for name in message.sessions:
+            lost = the_state.sessions.get(name)
+            if lost is not None and not lost.incarnation:
+                membership.close_session(the_state, lost, now)
+        take_over(the_state, session, message, now)
+
+    patch.setitem(machine.CLIENT, TakeOver, on_take_over)
+
+
+def take_over_in_silence(patch):
+    """Do not tell one that takes over what is settled."""
+    take_over = machine.CLIENT[TakeOver]
+
+    def on_take_over(the_state, session, message, now):
+        with pytest.MonkeyPatch.context() as silence:
+            silence.setattr(submission, "tell_now", lambda *_: None)
+            take_over(the_state, session, message, now)
+
+    patch.setitem(machine.CLIENT, TakeOver, on_take_over)
+
+
 PLANTS = (
     leave_with_everything,
     move_before_it_is_copied,
@@ -239,6 +281,10 @@ PLANTS = (
     free_too_early,
     keep_objects,
     hand_out_what_is_hurt,
+    release_at_loss,
+    linger_for_ever,
+    end_before_it_is_wanted,
+    take_over_in_silence,
 )
 
 

@@ -152,7 +152,8 @@ class WorkerHost:
         self._number = self._numbers[link.source] = next(self._links)
         slots = self.world.swarm.slots
         host = self.nanny
-        self._say(RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3"))
+        held, running = self.machine.list_kept()
+        self._say(RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running))
 
     def _say(self, *messages: Any) -> None:
         if self._link is not None and messages:

@@ -6,6 +6,7 @@ import random
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from tests.simulator.clock import Clock
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
-from tests.simulator.swarm import Swarm, draw, quieten
+from tests.simulator.swarm import Swarm, draw, draw_deaths, quieten
 
 TRACE_MAX = 80  # events that are shown when a seed fails
 HEARTBEATS = ("Pulse", "WorkerSample")  # are not shown
@@ -38,7 +39,7 @@ class Peer(Protocol):
 class World:
     """One seed's world. The parties are put in by `simulate`."""
 
-    def __init__(self, seed: int, *, has_store: bool, has_moves: bool) -> None:
+    def __init__(self, seed: int, *, has_store: bool, has_moves: bool, has_deaths: bool) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
         self.has_moves = has_moves
@@ -47,6 +48,8 @@ class World:
         self.swarm: Swarm = draw(self.rng)
         if self.is_quiet:
             self.swarm = quieten(self.swarm)
+        if has_deaths:
+            self.swarm = replace(self.swarm, faults=self.swarm.faults | draw_deaths(seed))
         self.clock = Clock(random.Random(self.rng.random()))
         self.names = [f"host{h}-w{n}" for h in range(self.swarm.hosts) for n in range(self.swarm.workers)]
         self.plans = Plans(random.Random(self.rng.random()), self.names)

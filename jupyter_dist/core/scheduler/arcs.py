@@ -34,9 +34,12 @@ ARCS: frozenset[tuple[TaskState, TaskState]] = frozenset(
         (WAITING, QUEUED),  # the last input arrived
         (WAITING, RELEASED),  # not needed any more
         (WAITING, ERRED),  # an input erred
+        (WAITING, PROCESSING),  # a worker that came back runs it
+        (WAITING, MEMORY),  # a worker that came back has the value
         (QUEUED, PROCESSING),  # assigned
         (QUEUED, WAITING),  # an input was lost
         (QUEUED, RELEASED),  # not needed any more
+        (QUEUED, MEMORY),  # a worker that came back has the value
         (PROCESSING, MEMORY),  # finished
         (PROCESSING, ERRED),  # raised, or convicted
         (PROCESSING, QUEUED),  # given back: withdrawn, retried, or its worker died

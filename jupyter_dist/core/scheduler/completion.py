@@ -27,7 +27,10 @@ def on_finished(state: State, member: Member, message: TaskFinished, now: float)
     state.move(task, MEMORY, now)
     if message.value is None:
         state.hold(task, member)
-    task.certificates = ()
+    task.made_by = message.attempt
+    if task.certificates:
+        task.certificates = ()
+        state.ledger.trials(task)
     _watch_inline(state)
     state.count_finished(task, message.stopped_s - message.started_s)
     state.record_run("finished", now, task, member.name, (message.slot, message.started_s, message.stopped_s))
@@ -59,8 +62,10 @@ def on_erred(state: State, member: Member, message: TaskErred, now: float) -> No
     if message.output:
         _tell_output(state, task, "stdout", message.output)
     run = (message.slot, message.started_s, message.stopped_s)
+    task.erred_by = message.attempt
     if task.retries_left > 0:
         task.retries_left -= 1
+        state.ledger.trials(task)
         state.record_run("retried", now, task, member.name, run)
         lineage.requeue(state, task, now)
         return
@@ -107,6 +112,7 @@ def _tell_output(state: State, task: Task, stream: str, text: str) -> None:
 
 def on_sample(state: State, member: Member, message: WorkerSample, _now: float) -> None:
     """Note what a worker says of itself."""
+    member.received -= 1  # said beside the machine, which counts what it says
     changed = message.running != member.running
     member.running = message.running
     moved = abs(message.memory_bytes - member.memory_bytes) > member.memory_bytes // 50

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterator
 from itertools import islice
 
-from jupyter_dist.core.scheduler import placement
+from jupyter_dist.core.scheduler import placement, replay
 from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import QueueEntry, State
@@ -17,6 +17,8 @@ from jupyter_dist.messages import AssignedTask, AssignTask, TaskInput, Withdraw
 
 def dispatch(state: State, now: float) -> None:
     """Assign queued tasks as long as a worker has room for one."""
+    if state.recover_until_s is not None and not replay.is_recovered(state, now):
+        return
     if state.suspects:
         _dispatch_suspects(state, now)
     if state.restricted:

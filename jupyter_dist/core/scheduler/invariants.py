@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
+from jupyter_dist.core.scheduler.coordination.checks import coordination_agrees
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State, is_live
 from jupyter_dist.errors import InvariantError
@@ -116,11 +117,15 @@ def _pools_agree(state: State, member: Member) -> Iterator[str]:
 
 def sessions_agree(state: State) -> Iterator[str]:
     """Clients' wishes and tasks' sessions mirror each other."""
-    for session in state.sessions.values():
+    owners = [*state.sessions.values(), state.coordination.keeper]
+    for session in owners:
         for task in session.wants:
             if session not in task.sessions or state.tasks.get(task.key) is not task:
                 yield f"session {session.name} wants {task}, which says otherwise"
-    known = set(state.sessions.values())
+        nameless = session.names.keys() - {task.key for task in session.wants}
+        if nameless:
+            yield f"session {session.name} has names for {sorted(nameless)}, which it does not want"
+    known = set(owners)
     for task in state.tasks.values():
         if not known.issuperset(task.sessions):
             yield f"{task} is wanted by a session that is gone"
@@ -138,7 +143,8 @@ def functions_agree(state: State) -> Iterator[str]:
 
 def work_is_conserved(state: State) -> Iterator[str]:
     """Nothing that any worker may run is queued while a worker has a free slot."""
-    if state.idle and any(map(is_live, state.queue)):
+    is_waiting = state.recover_until_s is not None  # for workers of the scheduler before
+    if state.idle and not is_waiting and any(map(is_live, state.queue)):
         yield f"{len(state.queue)} tasks queued although {len(state.idle)} workers are idle"
 
 
@@ -195,6 +201,20 @@ def _jobs_agree(state: State) -> Iterator[str]:
         yield "a worker leaves that is not there"
 
 
+def ledger_agrees(state: State) -> Iterator[str]:
+    """Every record in the journal that tasks share is there for as many as need it, and none is for nobody."""
+    for name in ("submission", "batch"):
+        groups = Counter(group for task in state.tasks.values() if (group := getattr(task, name)) is not None)
+        yield from (
+            f"{name} {group.key}: {group.live}, not {count}" for group, count in groups.items() if group.live != count
+        )
+    for task in state.tasks.values():
+        if task.batch is not None and task.state != MEMORY:
+            yield f"{task} has a value in the journal"
+    if strangers := state.ledger.row_keys() - state.tasks.keys():
+        yield f"the journal has records of {sorted(strangers)}"
+
+
 RULES = (
     copies_agree,
     counts_agree,
@@ -205,4 +225,6 @@ RULES = (
     functions_agree,
     work_is_conserved,
     store_agrees,
+    ledger_agrees,
+    coordination_agrees,
 )

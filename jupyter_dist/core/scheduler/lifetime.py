@@ -2,10 +2,13 @@
 
 from jupyter_dist.core.scheduler import moving, retiring
 from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY
+from jupyter_dist.core.scheduler.coordination import departures
+from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import PendingRestart, State
 from jupyter_dist.messages import (
     Answer,
+    ClusterStopped,
     FreeObjects,
     KeyCancelled,
     ReplaceWorkers,
@@ -24,6 +27,7 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
     _cancel_all(state, reason)
     moving.abandon_all(state, reason)
     retiring.end_all(state)
+    departures.refuse_all(state, f"{reason}: nothing of what it kept by name is left")
     for member in tuple(state.members.values()):
         state.fenced.add((member.name, member.pid))
         state.effects.closes[member.incarnation] = reason
@@ -32,6 +36,10 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
         for task in tuple(member.held):
             state.drop_replica(task, member)
         state.remove_member(member)
+    for incarnation, parked in state.parked.items():
+        state.fenced.add((parked.name, parked.pid))
+        state.effects.closes[incarnation] = reason
+    state.parked.clear()
     state.forget_all()
     for nanny in state.nannies.values():
         state.fenced.update((name, pid) for name, (pid, _state, _cpu) in nanny.pulses.items())  # also who is on its way
@@ -42,6 +50,8 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
 
 def _cancel_all(state: State, reason: str) -> None:
     for session in state.sessions.values():
+        session.missed = reason  # if it does not hear of it
+        state.ledger.session(session)
         if session.wants:
             state.say(session.incarnation, KeyCancelled(tuple(session.wants.values()), reason))
 
@@ -59,11 +69,6 @@ def settle_restarts(state: State, now: float) -> None:
             error += "" if state.nannies else ": no host is connected"
         state.restarts.remove(pending)
         state.say(pending.session.incarnation, Answer(pending.request, error))
-
-
-def wanted_workers(state: State) -> int:
-    """Return how many workers the nannies are to keep, less those that leave."""
-    return sum(retiring.goal(state, nanny) for nanny in state.nannies.values())
 
 
 def on_scale(state: State, session: Session, message: ScaleCluster, now: float) -> None:
@@ -95,6 +100,8 @@ def on_stop(state: State, session: Session, message: StopCluster, _now: float) -
 def stop(state: State, reason: str) -> None:
     """Have the nannies end everything."""
     _cancel_all(state, reason)
+    for session in state.sessions.values():
+        state.say(session.incarnation, ClusterStopped(reason))
     for nanny in state.nannies.values():
         state.say(nanny.incarnation, StopHost(reason))
     state.effects.stop = reason

@@ -85,6 +85,8 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
             continue  # reached twice, or needed only by one that has erred just now
         state.move(task, ERRED, now)
         task.error = error
+        if task.key == error.key or not error.key:
+            state.ledger.fail(task, error)
         state.erred += 1
         state.record_task("erred", now, task, detail=f"{error.type_name}: {error.text}"[:200])
         if task.key == error.key or not error.key:
@@ -115,14 +117,15 @@ def _shown(error: ErrorInfo) -> ErrorInfo:
 
 def forgive(state: State, task: Task, now: float) -> None:
     """Make an erred task as if it were new; whoever does this activates it."""
-    _clear_error(task)
+    _clear_error(state, task)
     state.move(task, RELEASED, now)
 
 
-def _clear_error(task: Task) -> None:
+def _clear_error(state: State, task: Task) -> None:
     task.error = None
     task.certificates = ()  # should anybody want it again, it is tried as if it were new
     task.retries_left = task.options.retries
+    state.ledger.trials(task)
 
 
 def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = False) -> None:
@@ -159,4 +162,4 @@ def _let_go(state: State, task: Task, *, force: bool) -> None:
         state.drop_stored(task)
         state.set_value(task, None, 0, task.type_name)
     elif task.state == ERRED:
-        _clear_error(task)
+        _clear_error(state, task)

@@ -9,6 +9,7 @@ from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
+    attaching,
     completion,
     dispatch,
     invariants,
@@ -16,42 +17,61 @@ from jupyter_dist.core.scheduler import (
     membership,
     moving,
     observing,
+    replay,
     retiring,
     submission,
 )
+from jupyter_dist.core.scheduler.coordination import departures, leases, parcels, queues, values
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
+    AcquireLease,
     Cancel,
+    ClaimParcels,
+    ClaimWishes,
     CloseSession,
     CopyFailed,
     CopyMade,
+    CountItems,
+    CountLeases,
     Describe,
+    DescribeSessions,
     DescribeTasks,
+    GetValue,
+    GiveUpRequest,
     InputMissing,
     KeepsWorkers,
     Leaving,
+    ListValues,
     Message,
     MissingValue,
+    NameKeys,
     OpenSession,
+    Ping,
     Pulse,
+    PutItem,
     PutValue,
     RebalanceKeys,
     RegisterNanny,
     RegisterWorker,
     Release,
+    ReleaseLease,
     ReplicateKeys,
     RestartCluster,
     RestartWorkers,
     RetireWorkers,
     RetryKeys,
     ScaleCluster,
+    SetValues,
     StopCluster,
     Submit,
+    TakeItems,
+    TakeOver,
     TaskErred,
     TaskFinished,
     TaskOutput,
+    UnsetValue,
     Unwatch,
     Watch,
     Withdrawn,
@@ -62,6 +82,19 @@ from jupyter_dist.settings import Settings
 
 Event = Message | Disconnected
 Handler = Callable[..., None]
+
+
+def _once_recovered(handler: Handler) -> Handler:
+    """Have a request wait until it is known which workers are there, and what they hold."""
+
+    def take(state: State, session: Session, message: Message, now: float) -> None:
+        if replay.is_recovered(state, now):
+            handler(state, session, message, now)
+        else:
+            state.moves.asked.append((handler, session, message))
+
+    return take
+
 
 WORKER: dict[type, Handler] = {
     TaskFinished: completion.on_finished,
@@ -81,17 +114,34 @@ CLIENT: dict[type, Handler] = {
     Cancel: submission.on_cancel,
     MissingValue: submission.on_missing_value,
     RestartCluster: lifetime.on_restart,
-    ScaleCluster: lifetime.on_scale,
+    ScaleCluster: _once_recovered(lifetime.on_scale),
     StopCluster: lifetime.on_stop,
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
     RetryKeys: submission.on_retry,
-    ReplicateKeys: moving.on_replicate,
-    RebalanceKeys: moving.on_rebalance,
-    RetireWorkers: retiring.on_retire,
-    RestartWorkers: retiring.on_restart_workers,
+    ReplicateKeys: _once_recovered(moving.on_replicate),
+    RebalanceKeys: _once_recovered(moving.on_rebalance),
+    RetireWorkers: _once_recovered(retiring.on_retire),
+    RestartWorkers: _once_recovered(retiring.on_restart_workers),
+    ClaimWishes: submission.on_claim,
+    Ping: observing.on_ping,
+    NameKeys: attaching.on_name_keys,
+    DescribeSessions: attaching.on_describe_sessions,
+    TakeOver: attaching.on_take_over,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
+    AcquireLease: leases.on_acquire,
+    ReleaseLease: leases.on_release,
+    CountLeases: leases.on_count,
+    SetValues: values.on_set,
+    GetValue: values.on_get,
+    UnsetValue: values.on_unset,
+    ListValues: values.on_list,
+    PutItem: queues.on_put,
+    TakeItems: queues.on_take,
+    CountItems: queues.on_count,
+    GiveUpRequest: departures.on_give_up,
+    ClaimParcels: parcels.on_claim,
 }
 NANNY: dict[type, Handler] = {
     Pulse: membership.on_pulse,
@@ -103,6 +153,13 @@ FIRST: dict[type, Handler] = {
     RegisterNanny: membership.on_register_nanny,
     OpenSession: membership.on_open_session,
 }
+
+
+def _grant_asked(state: State, now: float) -> None:
+    asked, state.moves.asked = state.moves.asked, []
+    for handler, session, message in asked:
+        if state.sessions.get(session.id) is session:
+            handler(state, session, message, now)
 
 
 class SchedulerMachine:
@@ -144,14 +201,18 @@ class SchedulerMachine:
         if peer is not None:
             peer.heard_s = now
         state = self.state
+        taken = len(events)
         for event in events:
             handler = table.get(type(event))
             if handler is not None:
                 handler(state, peer, event, now)
             else:
+                taken -= 1
                 self._handle_other(source, event, now)
                 table, peer = self._peer(source)
-        return self._settle(now)
+        if isinstance(peer, Member | Session):
+            peer.received += taken
+        return self._settle(now, peer)
 
     def _peer(self, source: int) -> tuple[dict[type, Handler], Member | Session | Nanny | None]:
         """Return what a connection may say, and the record of who it is."""
@@ -167,12 +228,13 @@ class SchedulerMachine:
     def _handle_other(self, source: int, event: Event, now: float) -> None:
         """Handle a connection's first and last words, and those it has no right to."""
         state = self.state
-        is_known = source in state.members or source in state.session_of or source in state.nannies
+        is_known = any(source in table for table in (state.members, state.session_of, state.nannies, state.parked))
         register = FIRST.get(type(event))
         if isinstance(event, Disconnected):
             self._disconnected(source, event.reason, now)
         elif isinstance(event, CloseSession) and source in state.session_of:
             membership.close_session(state, state.session_of[source], now)
+            state.effects.closes[source] = "its session was closed"  # the client waits for this
         elif register is not None and not is_known:
             register(state, source, event, now)
         else:
@@ -180,6 +242,7 @@ class SchedulerMachine:
 
     def _disconnected(self, source: int, reason: str, now: float) -> None:
         state = self.state
+        state.parked.pop(source, None)
         if source in state.members:
             membership.on_worker_gone(state, state.members[source], reason, now)
         elif source in state.session_of:
@@ -188,8 +251,21 @@ class SchedulerMachine:
             del state.nannies[source]
             state.version += 1
 
-    def _settle(self, now: float) -> Effects:
+    def restore(self, records: replay.Records, now: float) -> Effects:
+        """Begin with what the scheduler before wrote down: records by kind and key. Called once, before all else."""
+        replay.restore(self.state, records, now)
+        return self._settle(now)
+
+    def written(self, number: int, now: float) -> None:
+        """Note that the changes of all batches up to this one are on the disk; `tick` tells those who wait for it."""
+        self.state.ledger.on_written(number, now)
+
+    def _settle(self, now: float, peer: Member | Session | Nanny | None = None) -> Effects:
         state = self.state
+        if state.parked and not replay.has_to_wait(state, now):
+            membership.admit_parked(state, now)
+        if state.moves.asked and replay.is_recovered(state, now):
+            _grant_asked(state, now)
         if state.moves.is_active:
             retiring.advance(state, now)
             moving.advance(state, now)
@@ -201,12 +277,19 @@ class SchedulerMachine:
         if state.freed and state.nannies:
             lifetime.free_objects(state)
         effects, state.effects = state.effects, Effects()
+        effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer)
         return effects
 
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        others = (observing.deadline(state), state.retract_at_s)
+        others: tuple[float | None, ...] = (
+            observing.deadline(state),
+            state.retract_at_s,
+            state.ledger.ack_due_s,
+            state.recover_until_s,
+        )
+        others += (state.admit_at_s,) if state.parked else ()
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
 
     def tick(self, now: float) -> Effects:
@@ -219,6 +302,10 @@ class SchedulerMachine:
             membership.on_tick(state, now)
             moving.on_tick(state, now)
             lifetime.on_tick(state, now)
+            replay.settle_objects(state, now)
+        if state.ledger.ack_due_s is not None and now >= state.ledger.ack_due_s:
+            for incarnation, message in state.ledger.acknowledge():
+                state.say(incarnation, message)
         observing.on_tick(state, now)
         return self._settle(now)
 

@@ -4,7 +4,8 @@ A worker is given up by the first of: the end of its connection, its death certi
 is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
 """
 
-from jupyter_dist.core.scheduler import lineage, recovery, submission
+from jupyter_dist.core.scheduler import lineage, recovery, rejoining, replay, submission
+from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -22,10 +23,11 @@ from jupyter_dist.messages import (
 BUSY_CPU_PERCENT = 5.0  # a silent process that uses more than this is at work in code that holds the GIL
 
 
-def _welcome(state: State, incarnation: int, name: str) -> Welcome:
+def _welcome(state: State, incarnation: int, name: str, received: int = 0) -> Welcome:
     settings = state.settings
     inline = settings.inline_bytes_max if state.inline_on else 0
-    return Welcome(incarnation, state.epoch, state.cluster, name, settings.heartbeat_s, settings.lease_s, inline)
+    heartbeat_s, lease_s = settings.heartbeat_s, settings.lease_s
+    return Welcome(incarnation, state.epoch, state.cluster, name, heartbeat_s, lease_s, inline, received)
 
 
 # -- workers ---------------------------------------------------------------------------------------------------------
@@ -33,6 +35,9 @@ def _welcome(state: State, incarnation: int, name: str) -> Welcome:
 
 def on_register_worker(state: State, incarnation: int, message: RegisterWorker, now: float) -> None:
     """Let a worker in, unless it is one that was replaced."""
+    if replay.has_to_wait(state, now):
+        state.parked[incarnation] = message
+        return
     if (message.name, message.pid) in state.fenced:
         state.say(incarnation, Refused(f"{message.name} (pid {message.pid}) was replaced: fenced"))
         state.effects.closes[incarnation] = "fenced"
@@ -49,6 +54,14 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     state.add_member(member)
     state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)
     state.say(incarnation, _welcome(state, incarnation, message.name))
+    rejoining.take_back(state, member, message, now)
+
+
+def admit_parked(state: State, now: float) -> None:
+    """Let those in who had to wait."""
+    parked, state.parked = state.parked, {}
+    for incarnation, message in parked.items():
+        on_register_worker(state, incarnation, message, now)
 
 
 def lose(state: State, member: Member, reason: str, certificate: DeathCertificate | None, now: float) -> None:
@@ -101,6 +114,7 @@ def on_register_nanny(state: State, incarnation: int, message: RegisterNanny, no
             del state.nannies[older.incarnation]
             state.effects.closes[older.incarnation] = "the same nanny connected again"
     state.nannies[incarnation] = nanny
+    state.ledger.host(nanny.name, nanny.host)
     state.version += 1
     state.say(incarnation, _welcome(state, incarnation, message.name))
 
@@ -142,7 +156,7 @@ def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) 
 # -- clients ---------------------------------------------------------------------------------------------------------
 
 
-def on_open_session(state: State, incarnation: int, message: OpenSession, _now: float) -> None:
+def on_open_session(state: State, incarnation: int, message: OpenSession, now: float) -> None:
     """Let a client in, as a new session or as the one it had."""
     session = state.sessions.get(message.session)
     if session is None:
@@ -152,10 +166,12 @@ def on_open_session(state: State, incarnation: int, message: OpenSession, _now: 
         session.watch = None
         state.session_of.pop(session.incarnation, None)
         state.effects.closes[session.incarnation] = "the same session was opened again"
+    departures.on_back(state, session, now)
     session.incarnation = incarnation
     state.session_of[incarnation] = session
     state.version += 1
-    state.say(incarnation, _welcome(state, incarnation, message.name))
+    state.ledger.session(session)
+    state.say(incarnation, _welcome(state, incarnation, message.name, session.received))
     for task in session.wants:
         submission.tell_now(state, session, task)
 
@@ -165,6 +181,7 @@ def on_session_gone(state: State, session: Session, now: float) -> None:
     session.incarnation = 0
     session.watch = None
     session.expires_s = now + session.linger_s
+    departures.on_gone(state, session, now)
     state.version += 1
 
 
@@ -172,10 +189,12 @@ def close_session(state: State, session: Session, now: float) -> None:
     """End a session: everything only it wanted is released."""
     state.sessions.pop(session.id, None)
     state.session_of.pop(session.incarnation, None)
+    departures.on_closed(state, session, now)
     wanted = tuple(session.wants)
     for task in wanted:
         state.unwant(session, task)
     lineage.release(state, wanted, now)
+    state.ledger.close_session(session)
     state.version += 1
 
 
@@ -198,6 +217,7 @@ def on_tick(state: State, now: float) -> None:
     for session in tuple(state.sessions.values()):
         if not session.incarnation and now >= session.expires_s:
             close_session(state, session, now)
+    departures.on_tick(state, now)
 
 
 def is_busy(state: State, member: Member, now: float) -> bool:
@@ -223,3 +243,5 @@ def resume(state: State, now: float) -> None:
         member.heard_s = now
     for nanny in state.nannies.values():
         nanny.heard_s = now
+    for session in state.sessions.values():
+        session.expires_s = max(session.expires_s, now + state.settings.lease_s)

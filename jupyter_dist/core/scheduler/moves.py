@@ -9,9 +9,11 @@ is not heard. When it ends, each job that wanted it looks at its task again.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from jupyter_dist.core.scheduler.records import Member, Session, Task
+from jupyter_dist.ids import copy_name
+from jupyter_dist.messages import Message
 
 
 class Job:
@@ -140,8 +142,8 @@ class Copy:
 
     @property
     def name(self) -> str:
-        """Its name in the object store: no client gives one of this length."""
-        return f"{self.number:032x}"
+        """Its name in the object store, which nothing else ever has."""
+        return copy_name(self.number)
 
     def __repr__(self) -> str:
         where = "the store" if self.target is None else self.target.name
@@ -149,9 +151,15 @@ class Copy:
 
 
 class Moves:
-    """The tables. Copies begin and end here alone."""
+    """The tables. Copies begin and end here alone.
+
+    Nothing of them is written down: a scheduler that follows another knows of no copy, no job and no worker that
+    leaves. What clients and workers want of it they say again.
+    """
 
     def __init__(self, first_number: int) -> None:
+        self.first_name = copy_name(first_number)  # no copy of this scheduler has a lower one
+        self.asked: list[tuple[Callable[..., None], Session, Message]] = []  # while it is not known who is there
         self.copies: dict[int, Copy] = {}
         self.of_task: dict[Task, dict[Member | None, Copy]] = {}  # by target
         self.making: Counter[Member] = Counter()  # copies each worker makes

@@ -144,8 +144,9 @@ def begin_copy(state: State, job: Job, task: Task, source: Member, target: Membe
     if target is None:
         state.say(source.incarnation, StoreCopy(copy.number, task.key, copy.name))
         return
-    others = tuple(holder.address for holder in task.holders if holder is not source)
-    state.say(target.incarnation, HoldCopy(copy.number, task.key, task.nbytes, (source.address, *others)))
+    holders = (source.address, *(holder.address for holder in task.holders if holder is not source))
+    message = HoldCopy(copy.number, task.key, task.nbytes, holders, task.made_by, task.type_name)
+    state.say(target.incarnation, message)
 
 
 def on_copy_made(state: State, member: Member, message: CopyMade, _now: float) -> None:
@@ -161,6 +162,7 @@ def on_copy_made(state: State, member: Member, message: CopyMade, _now: float) -
         state.freed.append(copy.name)
     else:
         copy.task.stored = copy.name
+        state.ledger.replace(copy.task)
 
 
 def on_copy_failed(state: State, member: Member, message: CopyFailed, _now: float) -> None:

@@ -6,7 +6,7 @@ slow watcher missed is counted and said.
 
 from itertools import islice
 
-from jupyter_dist.core.scheduler import lifetime
+from jupyter_dist.core.scheduler import goals, lifetime
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Session, Task, Watcher
 from jupyter_dist.core.scheduler.state import LabelEntry, State
@@ -17,6 +17,7 @@ from jupyter_dist.messages import (
     DescribeTasks,
     FunctionView,
     Observation,
+    Ping,
     TaskEvent,
     TaskHome,
     TaskView,
@@ -39,6 +40,11 @@ def on_watch(state: State, session: Session, message: Watch, now: float) -> None
 def on_unwatch(_state: State, session: Session, _message: Unwatch, _now: float) -> None:
     """Stop telling it."""
     session.watch = None
+
+
+def on_ping(state: State, session: Session, message: Ping, _now: float) -> None:
+    """Give a sign of life."""
+    state.say(session.incarnation, Answer(message.request))
 
 
 def on_describe(state: State, session: Session, message: Describe, now: float) -> None:
@@ -102,7 +108,7 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         at_s=now + state.wall_offset_s,
         started_s=state.started_s + state.wall_offset_s,
         last_event=state.event_number,
-        wanted=lifetime.wanted_workers(state),
+        wanted=goals.wanted_workers(state),
         workers=tuple(_worker_view(state, member, now) for member in state.members.values()),
         counts={name: state.counts[name] for name in (WAITING, QUEUED, PROCESSING, MEMORY, ERRED)},
         finished=state.finished,

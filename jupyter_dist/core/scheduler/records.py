@@ -7,8 +7,21 @@ long as the result, or that of a dependent, may be needed.
 
 from __future__ import annotations
 
+from collections.abc import KeysView
+
 from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
+
+
+class Group:
+    """Tasks whose records share one place in the journal; see `ledger`."""
+
+    __slots__ = ("key", "kind", "live")
+
+    def __init__(self, kind: int, key: str, live: int) -> None:
+        self.kind = kind
+        self.key = key
+        self.live = live  # how many of them still need it
 
 
 class Task:
@@ -18,15 +31,18 @@ class Task:
         "arguments",
         "attempt",
         "attempts",
+        "batch",
         "certificates",
         "consumers",
         "dependencies",
         "dependents",
+        "erred_by",
         "error",
         "expected_s",
         "function",
         "holders",
         "key",
+        "made_by",
         "member",
         "missing",
         "nbytes",
@@ -37,6 +53,7 @@ class Task:
         "since_s",
         "state",
         "stored",
+        "submission",
         "type_name",
         "value",
     )
@@ -66,6 +83,10 @@ class Task:
         self.error: ErrorInfo | None = None
         self.retries_left = options.retries
         self.certificates: tuple[DeathCertificate, ...] = ()  # deaths this task may have caused
+        self.erred_by = 0  # the newest attempt that raised: what it says again, after a connection broke, is known
+        self.made_by = 0  # the attempt whose value was taken, also when that is gone by now
+        self.submission: Group | None = None  # where it stands in the journal
+        self.batch: Group | None = None  # where its value does
 
     @property
     def label(self) -> str:
@@ -108,6 +129,7 @@ class Member:
         "occupancy_s",
         "pid",
         "processing",
+        "received",
         "resolve_by_s",
         "running",
         "slots",
@@ -131,6 +153,7 @@ class Member:
         self.heard_s = 0.0
         self.busy_s = 0.0  # when it was last seen silent but at work
         self.processing: dict[int, Task] = {}  # attempt -> task
+        self.received = 0  # messages
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
@@ -159,6 +182,51 @@ class Member:
         return f"<Member {self.name} {self.state}>"
 
 
+class Names:
+    """What one session calls the keys it wants: a name stands for one key, a key may have several names."""
+
+    __slots__ = ("_keys", "_names")
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}  # name -> key
+        self._names: dict[str, dict[str, None]] = {}  # key -> its names, oldest first
+
+    def give(self, name: str, key: str) -> None:
+        """Let a name stand for a key, and no longer for another."""
+        before = self._keys.get(name)
+        if before is not None:
+            self._names[before].pop(name)
+            if not self._names[before]:
+                del self._names[before]
+        self._keys[name] = key
+        self._names.setdefault(key, {})[name] = None
+
+    def drop(self, key: str) -> None:
+        """Forget the names of a key."""
+        for name in self._names.pop(key, ()):
+            del self._keys[name]
+
+    def clear(self) -> None:
+        """Forget all names."""
+        self._keys.clear()
+        self._names.clear()
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """Return the names of a key, oldest first."""
+        return tuple(self._names.get(key, ()))
+
+    def keys(self) -> KeysView[str]:
+        """Return the keys that have names."""
+        return self._names.keys()
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return all names with their keys."""
+        return tuple(self._keys.items())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
+
 class Session:
     """A client as the scheduler sees it. It outlives its connection for ``linger_s``."""
 
@@ -168,10 +236,14 @@ class Session:
         "heard_s",
         "id",
         "incarnation",
+        "is_awaited",
         "kind",
         "linger_s",
+        "missed",
         "name",
+        "names",
         "pid",
+        "received",
         "wants",
         "watch",
     )
@@ -185,9 +257,18 @@ class Session:
         self.incarnation = 0  # 0: not connected
         self.expires_s = 0.0
         self.heard_s = 0.0
+        self.is_awaited = False  # it may still say again what a scheduler before this one did not write down
+        self.missed = ""  # why its tasks were forgotten, should it not have heard of it
+        self.received = 0  # messages, over all its connections
         self.wants: dict[Task, int] = {}  # -> the number of the wish
+        self.names = Names()  # of keys it wants
         self.alone: tuple[Session, ...] = (self,)
         self.watch: Watcher | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its client is gone without a word, and is not expected back."""
+        return not self.incarnation and not self.is_awaited
 
 
 class Watcher:

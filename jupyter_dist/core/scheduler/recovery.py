@@ -45,6 +45,7 @@ def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float
     if len(task.certificates) >= state.settings.crash_limit:
         lineage.fail(state, task, conviction(task), now, certificate.worker)
     else:
+        state.ledger.trials(task)
         state.record_task("retried", now, task, certificate.worker, certificate.words)
         lineage.requeue(state, task, now)
 
@@ -69,12 +70,15 @@ def forget_replica(state: State, task: Task, holder: str, now: float, reason: st
     The object store as a holder is named with the object: what is said of an earlier one is not taken for this one's.
     """
     member = state.member_at.get(holder)
-    if task.stored and holder == STORE + task.stored:
+    was_stored = bool(task.stored) and holder == STORE + task.stored
+    if was_stored:
         state.drop_stored(task)
     elif member is not None and task in member.held:
         state.drop_replica(task, member)
         state.say(member.incarnation, FreeKeys((task.key,)))  # it may have it: perhaps only the way there failed
     lose_if_gone(state, task, now, reason)
+    if was_stored and task.state == MEMORY:
+        state.ledger.replace(task)
 
 
 def lose_if_gone(state: State, task: Task, now: float, reason: str = "") -> None:

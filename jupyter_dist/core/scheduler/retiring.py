@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from jupyter_dist.core.scheduler import moving
 from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.dispatch import withdraw
+from jupyter_dist.core.scheduler.goals import goal, list_going
 from jupyter_dist.core.scheduler.membership import nanny_of, replace
 from jupyter_dist.core.scheduler.moves import FreshRequest, Retirement, RetireRequest
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
@@ -74,6 +75,7 @@ def _named(state: State, names: tuple[str, ...]) -> tuple[list[Member], str]:
 
 def on_leaving(state: State, member: Member, message: Leaving, now: float) -> None:
     """Let a worker go that was asked to end from outside; another one takes its place."""
+    member.received -= 1  # said beside the machine, as a sample
     retire(state, member, message.reason, now, replaced=True)
 
 
@@ -124,26 +126,13 @@ def stay(state: State, retirement: Retirement) -> None:
 # -- scale -----------------------------------------------------------------------------------------------------------
 
 
-def goal(state: State, nanny: Nanny) -> int:
-    """Return how many workers a nanny is to keep, when those that leave have left."""
-    return nanny.wanted - len(_going(state, nanny))
-
-
-def _going(state: State, nanny: Nanny) -> list[Retirement]:
-    return [
-        retirement
-        for retirement in state.moves.leaving.values()
-        if retirement.ends and not retirement.replaced and retirement.member.nanny == nanny.name
-    ]
-
-
 def scale_host(state: State, nanny: Nanny, wanted: int, now: float) -> None:
     """Have a host keep so many workers: fresh ones are started, those that are too many retire."""
     surplus = goal(state, nanny) - wanted
     if surplus > 0:
         _shrink(state, nanny, surplus, now)
         return
-    for retirement in [going for going in _going(state, nanny) if going.for_scale][:-surplus]:
+    for retirement in [going for going in list_going(state, nanny) if going.for_scale][:-surplus]:
         stay(state, retirement)
         surplus += 1
     if surplus < 0:
@@ -166,7 +155,7 @@ def on_keeps_workers(state: State, nanny: Nanny, message: KeepsWorkers, _now: fl
 
 def _shrink(state: State, nanny: Nanny, surplus: int, now: float) -> None:
     here = [member for member in state.members.values() if member.nanny == nanny.name]
-    going = {retirement.member for retirement in _going(state, nanny)}
+    going = {retirement.member for retirement in list_going(state, nanny)}
     staying = [member for member in here if member not in going]
     absent = min(surplus, max(0, goal(state, nanny) - len(staying)))  # still coming up: nothing is lost with these
     if absent:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
     ARCS,
+    ERRED,
     FORGOTTEN,
     MEMORY,
     PROCESSING,
@@ -23,12 +24,14 @@ from jupyter_dist.core.scheduler.arcs import (
     STATES,
     TaskState,
 )
+from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
+from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import ErrorView, FreeKeys, FunctionBody, Message, TaskEvent, TaskOptions
+from jupyter_dist.messages import ErrorView, FreeKeys, FunctionBody, Message, RegisterWorker, TaskEvent, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -97,6 +100,7 @@ class State:
         self.fenced: set[tuple[str, int]] = set()  # name and pid of workers that were replaced and may not come back
         self.restarts: list[PendingRestart] = []
         self.moves = Moves(first_attempt(epoch))
+        self.coordination = Coordination()  # what clients share by name; changed by the modules of that name
         self.retract_at_s: float | None = None  # when to look again for tasks in hand that others could begin
         self.detached = False  # stop when idle for long
         self.idle_since_s = now
@@ -118,6 +122,12 @@ class State:
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
         self.laden: dict[Member, None] = {}  # workers with unstarted attempts in hand
 
+        self.ledger = Ledger()
+        self.recover_until_s: float | None = None  # until when nothing is handed out: workers may still come back
+        self.admit_at_s: float | None = None  # when workers are let in that came before all clients were back
+        self.parked: dict[int, RegisterWorker] = {}  # these
+        self.expected_nannies: frozenset[str] = frozenset()  # who was there under the scheduler before
+        self.keep_objects_at_s: float | None = None  # when to tell which objects of the scheduler before are needed
         self.events: deque[TaskEvent] = deque(maxlen=settings.events_max)
         self.event_number = 0
         self.errors: deque[ErrorView] = deque(maxlen=settings.errors_max)
@@ -137,6 +147,10 @@ class State:
         """Return the place of a new task in the order of submission."""
         self._last_order += 1
         return self._last_order
+
+    def skip_orders(self, last: int) -> None:
+        """Leave places in the order of submission to tasks of the scheduler before."""
+        self._last_order = max(self._last_order, last)
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
@@ -189,8 +203,8 @@ class State:
             step = 1 if to in ACTIVE else -1
             for dependency in task.dependencies:
                 dependency.consumers += step
-        if MEMORY in (was, to):
-            self._note_value(task, -1 if to == MEMORY else 1)
+        if MEMORY in (was, to) or was == ERRED:
+            self._move_value(task, was, to)
         if to == QUEUED:
             self._enqueue(task)
         elif was == QUEUED:
@@ -200,12 +214,19 @@ class State:
         if to == FORGOTTEN:
             self._remove(task)
 
-    def _note_value(self, task: Task, step: int) -> None:
-        """Note that a task has a value now, or has none any more."""
+    def _move_value(self, task: Task, was: TaskState, to: TaskState) -> None:
+        """Note that a task's value, or its error, came or went."""
+        if was == ERRED:
+            self.ledger.leave_error(task)
+            return
         for dependent in task.dependents or ():
-            dependent.missing += step
-        if task in self.moves.of_task:
-            self.stop_copies(self.moves.of_task[task].values())
+            dependent.missing += -1 if to == MEMORY else 1
+        if was == MEMORY:
+            self.ledger.leave_memory(task)
+            if task in self.moves.of_task:
+                self.stop_copies(self.moves.of_task[task].values())
+        elif task.function is not None:
+            self.ledger.results.append(task)
 
     def _enqueue(self, task: Task) -> None:
         if task.certificates:
@@ -243,6 +264,7 @@ class State:
 
     def _remove(self, task: Task) -> None:
         del self.tasks[task.key]
+        self.ledger.forget(task)
         self.counts[FORGOTTEN] = 0
         self._label(task).counts[FORGOTTEN] = 0
         for dependency in task.dependencies:
@@ -254,8 +276,13 @@ class State:
         """Empty every table about tasks. Workers must hold and process nothing by now."""
         for session in self.sessions.values():
             session.wants.clear()
+            session.names.clear()
+        self.coordination.forget_all()
         for task in self.tasks.values():
             self.drop_stored(task)
+        self.ledger.forget_all(self.tasks)
+        for function_id in self.functions:
+            self.ledger.drop_function(function_id)
         self.tasks.clear()
         self.functions.clear()
         self.idle_functions.clear()
@@ -314,6 +341,7 @@ class State:
         entry = self.functions.get(body.id)
         if entry is None:
             entry = self.functions[body.id] = FunctionEntry(body)
+            self.ledger.function(body)
         entry.tasks += 1
         self.idle_functions.pop(body.id, None)
 
@@ -329,6 +357,7 @@ class State:
         while len(self.idle_functions) > IDLE_FUNCTIONS_MAX:
             function_id, _ = self.idle_functions.popitem(last=False)
             del self.functions[function_id]
+            self.ledger.drop_function(function_id)
             dropped.append(function_id)
         return tuple(dropped)
 
@@ -344,6 +373,7 @@ class State:
         """Note that a client does not want it any more."""
         if task in session.wants:
             del session.wants[task]
+            session.names.drop(task.key)
             task.sessions = tuple(other for other in task.sessions if other is not session)
 
     # -- members -----------------------------------------------------------------------------------------------------
@@ -370,9 +400,9 @@ class State:
         self.laden.pop(member, None)
         self.version += 1
 
-    def assign(self, task: Task, member: Member, now: float) -> int:
-        """Give a queued task to a worker and return the number of the attempt."""
-        attempt = self.next_attempt()
+    def assign(self, task: Task, member: Member, now: float, attempt: int = 0) -> int:
+        """Give a task to a worker, or take note that it has it, and return the number of the attempt."""
+        attempt = attempt or self.next_attempt()
         self.move(task, PROCESSING, now)
         task.attempt = attempt
         task.attempts += 1

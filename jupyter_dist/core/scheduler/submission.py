@@ -1,11 +1,14 @@
 """What clients ask for: work, values they bring, and giving things up."""
 
+from collections.abc import Iterable
+
 from jupyter_dist.core.scheduler import lineage, recovery
-from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
+from jupyter_dist.core.scheduler.arcs import ERRED, FORGOTTEN, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     Cancel,
+    ClaimWishes,
     DropFunctions,
     KeyCancelled,
     KeyErred,
@@ -19,10 +22,15 @@ from jupyter_dist.messages import (
     TaskSpec,
 )
 
+KEYS_SHOWN = 3  # in a reason, and of each:
+KEY_CHARS_SHOWN = 100
+
 
 def on_submit(state: State, session: Session, message: Submit, now: float) -> None:
     """Enter the tasks of a submission, or join those that are known already."""
     function = state.intern_function(message.function)
+    new: list[Task] = []
+    specs: list[TaskSpec] = []
     for spec in message.tasks:
         task = state.tasks.get(spec.key)
         if task is None:
@@ -34,9 +42,15 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
             task = Task(spec.key, function, message.options, state.next_order())
             task.arguments = spec.arguments
             state.add_task(task, dependencies)
+            new.append(task)
+            specs.append(spec)
+        else:
+            state.ledger.want(session, task, spec.wish)
         state.want(session, task, spec.wish)
         tell_now(state, session, task)
         lineage.activate(state, task, now)
+    if new:
+        state.ledger.submit(session, specs, new)
 
 
 def _known(state: State, spec: TaskSpec) -> tuple[Task, ...] | None:
@@ -71,8 +85,11 @@ def on_put_value(state: State, session: Session, message: PutValue, now: float) 
         else:
             state.set_value(task, message.value, len(message.value), message.type_name)
         state.move(task, MEMORY, now)
+        if task.function is None:
+            state.ledger.put(task)
     elif message.stored:
         state.freed.append(message.stored)  # somebody else was first
+    state.ledger.want(session, task, message.wish)
     state.want(session, task, message.wish)
     tell_now(state, session, task)
 
@@ -83,6 +100,14 @@ def on_release(state: State, session: Session, message: Release, now: float) -> 
     for task in dropped:
         state.unwant(session, task)
     lineage.release(state, dropped, now)
+    _note_unwanted(state, session, dropped)
+
+
+def _note_unwanted(state: State, session: Session, dropped: Iterable[Task]) -> None:
+    """Note in the journal what a client does not want any more and is still known."""
+    for task in dropped:
+        if task.state != FORGOTTEN:
+            state.ledger.want(session, task, 0)
 
 
 def drop_functions(state: State) -> None:
@@ -110,8 +135,15 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
     for task in given_up:
         state.unwant(session, task)
         state.record_task("cancelled", now, task)
-    state.say(session.incarnation, KeyCancelled(wishes, "cancelled by its user"))
+    state.say(session.incarnation, KeyCancelled(wishes, _why_cancelled(message.keys)))
     lineage.release(state, given_up, now, force=message.force)
+    _note_unwanted(state, session, given_up)
+
+
+def _why_cancelled(keys: tuple[str, ...]) -> str:
+    """Return what to tell of what was made from these; the client has settled these themselves."""
+    named = ", ".join(key[:KEY_CHARS_SHOWN] for key in keys[:KEYS_SHOWN])
+    return f"it needs {named}{' or others' if len(keys) > KEYS_SHOWN else ''}, cancelled by its user"
 
 
 def on_retry(state: State, _session: Session, message: RetryKeys, now: float) -> None:
@@ -127,6 +159,27 @@ def on_retry(state: State, _session: Session, message: RetryKeys, now: float) ->
         lineage.forgive(state, task, now)
     for task in again:
         lineage.activate(state, task, now)
+
+
+def on_claim(state: State, session: Session, message: ClaimWishes, now: float) -> None:
+    """Agree with a client on what it wishes for, after its connection was made anew.
+
+    What it wishes for and nobody here knows is cancelled; what it was said to wish for and does not is released.
+    """
+    session.is_awaited = False
+    claimed = message.wishes + (message.delivered if session.missed else ())
+    wants = {task.key: wish for task, wish in session.wants.items()}
+    unknown = tuple(wish for wish, key in claimed if wants.get(key) != wish)
+    if unknown:
+        reason = session.missed or "the scheduler died before it had written down what this is"
+        state.say(session.incarnation, KeyCancelled(unknown, reason))
+    session.missed = ""
+    known = {wish for wish, _ in message.wishes + message.delivered}
+    dropped = [task for task, wish in session.wants.items() if wish not in known]
+    for task in dropped:
+        state.unwant(session, task)
+    lineage.release(state, dropped, now)
+    _note_unwanted(state, session, dropped)
 
 
 def on_missing_value(state: State, session: Session, message: MissingValue, now: float) -> None:

@@ -16,7 +16,7 @@ from jupyter_dist.errors import TransitionError
 from jupyter_dist.messages import AssignedTask, FunctionBody
 
 AttemptState = Literal["fetching", "ready", "running", "done"]
-Step = Literal["inputs-here", "given-back", "began", "ended", "abandoned"]
+Step = Literal["inputs-here", "given-back", "began", "ended"]
 
 FETCHING: Final = "fetching"
 READY: Final = "ready"
@@ -25,13 +25,10 @@ DONE: Final = "done"
 
 ARCS: Mapping[tuple[AttemptState, Step], AttemptState] = {
     (FETCHING, "inputs-here"): READY,
-    (FETCHING, "given-back"): DONE,  # withdrawn, stopped, or an input cannot be had
-    (FETCHING, "abandoned"): DONE,  # the scheduler is gone
+    (FETCHING, "given-back"): DONE,  # withdrawn, stopped, the scheduler is gone, or an input cannot be had
     (READY, "began"): RUNNING,
-    (READY, "given-back"): DONE,  # withdrawn or stopped before a slot took it
-    (READY, "abandoned"): DONE,
+    (READY, "given-back"): DONE,  # withdrawn or stopped before a slot took it, or the scheduler is gone
     (RUNNING, "ended"): DONE,
-    (RUNNING, "abandoned"): DONE,  # its slot is busy until it ends, and nobody listens
 }
 
 

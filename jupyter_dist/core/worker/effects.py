@@ -11,6 +11,8 @@ import msgspec
 
 from jupyter_dist.messages import AssignedTask, FunctionBody, Message
 
+Buffers = Sequence[bytes | bytearray | memoryview]
+
 
 class Opaque(msgspec.Struct, frozen=True, eq=False):
     """Base of what carries a user's values: compared by identity, printed by its type's name."""
@@ -28,14 +30,15 @@ class Inline(Opaque, frozen=True, eq=False):
 class Fetched(Opaque, frozen=True, eq=False):
     """An input that was fetched: its pickle stream, then its out-of-band buffers."""
 
-    buffers: Sequence[bytes | bytearray | memoryview]
+    buffers: Buffers
 
 
 class Copied(Fetched, frozen=True, eq=False):
     """A result another worker made that this one holds as well: as it travelled, until a task wants its value."""
 
     nbytes: int
-    attempt: int = 0  # none here made it
+    attempt: int = 0  # which made it, elsewhere
+    type_name: str = ""
 
 
 class Stored(Opaque, frozen=True, eq=False):
@@ -50,6 +53,7 @@ class Live(Opaque, frozen=True, eq=False):
     value: object
     nbytes: int
     attempt: int = 0  # which made it; 0: an input
+    type_name: str = ""
 
 
 Held = Live | Copied

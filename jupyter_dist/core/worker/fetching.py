@@ -1,17 +1,18 @@
 """Results that are elsewhere: whom to ask for them, how many at once, and when to give up.
 
-All attempts that need a key share one fetch of it, with a copy of it that is to be held. At most ``fetches_max`` are under way; each has a deadline by its
-size, so a holder that is silent is given up like one that says no. Holders are tried one after another; when the last
-one fails, every attempt that waits is given back and the scheduler hears which key and which holder it was.
+All attempts that need a key share one fetch of it, with a copy of it that is to be held. At most ``fetches_max`` are
+under way; each has a deadline by its size, so a holder that is silent is given up like one that says no. Holders are
+tried one after another; when the last one fails, every attempt that waits is given back and the scheduler hears which
+key and which holder it was.
 
 A copy that is held is served like a result made here. Whatever frees its key gives up what is not here yet; a copy in
-the host's object store is written beside the rest, and removed again when the scheduler that wanted it is gone.
+the host's object store is written beside the rest, and removed again when the connection to the scheduler that wanted it is lost.
 """
 
 from __future__ import annotations
 
 from jupyter_dist.core.worker.attempt import Attempt
-from jupyter_dist.core.worker.effects import Copied, Fetched, Inline, StartFetch, StartStore, Stored
+from jupyter_dist.core.worker.effects import Buffers, Copied, Fetched, Inline, StartFetch, StartStore, Stored
 from jupyter_dist.core.worker.events import Arrived, FetchFailed, StoreEnded
 from jupyter_dist.core.worker.state import KeyFetch, State
 from jupyter_dist.messages import CopyFailed, CopyMade, FreeKeys, HoldCopy, InputMissing, StoreCopy, TaskInput
@@ -68,7 +69,7 @@ def on_arrived(state: State, event: Arrived) -> list[Attempt]:
         return []
     attempts = state.keep(fetch, Fetched(event.buffers))
     if fetch.copy:
-        _hold(state, fetch.copy, fetch.key, Copied(event.buffers, fetch.nbytes))
+        _hold(state, fetch.copy, event.buffers)
     return [attempt for attempt in attempts if not attempt.missing]
 
 
@@ -97,16 +98,16 @@ def on_hold_copy(state: State, message: HoldCopy) -> None:
     if key in state.held:
         state.effects.says.append(CopyMade(message.copy))
     elif key in state.kept:
-        _hold(state, message.copy, key, Copied(state.kept[key].value.buffers, message.nbytes))
+        _hold(state, message, state.kept[key].value.buffers)
     else:
         fetch = state.find_fetch(key)
-        fetch.copy = message.copy
+        fetch.copy = message
         state.add_holders(fetch, message.nbytes, message.holders)
 
 
-def _hold(state: State, copy: int, key: str, value: Copied) -> None:
-    state.hold(key, value)
-    state.effects.says.append(CopyMade(copy))
+def _hold(state: State, order: HoldCopy, buffers: Buffers) -> None:
+    state.hold(order.key, Copied(buffers, order.nbytes, order.attempt, order.type_name))
+    state.effects.says.append(CopyMade(order.copy))
 
 
 def on_free(state: State, message: FreeKeys) -> None:

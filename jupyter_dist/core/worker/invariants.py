@@ -12,8 +12,8 @@ from jupyter_dist.errors import InvariantError
 def check(state: State, link: int) -> None:
     """Raise `InvariantError` with everything that is wrong."""
     wrong = [*_check_attempts(state), *_check_fetches(state), *_check_values(state)]
-    if not link and (state.attempts or state.held or state.storing or state.effects.says):
-        wrong.append("without a scheduler there is nobody to work, hold or speak for")
+    if not link and (state.effects.says or state.flying or state.queued or state.storing):
+        wrong.append("without a scheduler there is nobody to speak to, fetch or store for")
     if wrong:
         raise InvariantError("worker: " + "; ".join(wrong))
 

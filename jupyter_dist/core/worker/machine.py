@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.worker import rejoining
 from jupyter_dist.core.worker.effects import Effects, Held
 from jupyter_dist.core.worker.events import (
     Arrived,
@@ -35,7 +36,6 @@ from jupyter_dist.core.worker.fetching import (
 )
 from jupyter_dist.core.worker.invariants import check
 from jupyter_dist.core.worker.running import (
-    abandon_all,
     expire_attempts,
     make_ready,
     on_began,
@@ -53,7 +53,9 @@ from jupyter_dist.messages import (
     ErrorInfo,
     FreeKeys,
     FunctionBody,
+    HeldResult,
     HoldCopy,
+    Kept,
     Refused,
     SetInlineMax,
     StopAttempt,
@@ -91,6 +93,7 @@ class WorkerMachine:
             StoreCopy: lambda message, _now: on_store_copy(self._state, message),
             StoreEnded: lambda event, _now: on_store_ended(self._state, event),
             Refused: self._on_refused,
+            Kept: lambda message, _now: rejoining.on_kept(self._state, message),
         }
 
     def handle(self, source: int, events: Sequence[WorkerEvent], now: float) -> Effects:
@@ -125,6 +128,10 @@ class WorkerMachine:
         """Return the result held for a key."""
         return self._state.held.get(key)
 
+    def list_kept(self) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, str], ...]]:
+        """Return what a scheduler is told before its welcome: the results held, and the attempts that run."""
+        return rejoining.list_kept(self._state)
+
     def count_held(self) -> tuple[int, int]:
         """Return how many results are held, and their bytes."""
         return len(self._state.held), self._state.held_bytes
@@ -133,6 +140,7 @@ class WorkerMachine:
         if self._state.queued:
             start_fetches(self._state, now)
         effects = self._state.take_effects()
+        rejoining.note_said(self._state, effects.says, is_heard=bool(self._link))
         if not self._link:
             effects.says.clear()
         return effects
@@ -143,6 +151,7 @@ class WorkerMachine:
         if self._link:
             return
         self._link = source
+        rejoining.on_welcome(self._state)
         self._state.effects.welcomed = message.name
         self._state.effects.inline_bytes_max = message.inline_bytes_max
 
@@ -152,7 +161,7 @@ class WorkerMachine:
     def _on_disconnected(self, source: int) -> None:
         if source == self._link:
             self._link = 0
-            abandon_all(self._state)
+            rejoining.suspend(self._state)
             abandon_copies(self._state)
 
     # -- work and what belongs to it ---------------------------------------------------------------------------------

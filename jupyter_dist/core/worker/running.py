@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, Attempt
+from jupyter_dist.core.worker import rejoining
+from jupyter_dist.core.worker.attempt import FETCHING, READY, Attempt
 from jupyter_dist.core.worker.effects import NO_INPUTS, Live, ReadyTask, TakeBack
 from jupyter_dist.core.worker.events import Began, Ended, Printed, TakenBack
 from jupyter_dist.core.worker.state import State
@@ -51,6 +52,7 @@ def on_stop(state: State, message: StopAttempt) -> None:
     attempt = state.attempts.get(message.attempt)
     if attempt is None:
         state.free_made_by(message.attempt)
+        rejoining.on_stop(state, message.attempt)
         return
     attempt.stopped = True
     if attempt.state == FETCHING:
@@ -86,11 +88,14 @@ def on_ended(state: State, event: Ended) -> None:
         _discard(state, event)
         return
     state.end_attempt(attempt, "ended")
+    if attempt.stopped:
+        state.unwanted.add(reply.attempt)
     says = state.effects.says
     says.extend(event.output)
     if isinstance(reply, TaskErred):
         says.append(_explain_timeout(reply, attempt) if attempt.timed_out else reply)
     elif isinstance(reply, InputMissing):
+        state.unwanted.discard(reply.attempt)
         says.append(reply)
     elif attempt.stopped:
         says.append(msgspec.structs.replace(reply, value=None, nbytes=0))
@@ -98,7 +103,7 @@ def on_ended(state: State, event: Ended) -> None:
     else:
         says.append(reply)
         if reply.value is None:
-            state.hold(reply.key, Live(event.value, reply.nbytes, reply.attempt))
+            state.hold(reply.key, Live(event.value, reply.nbytes, reply.attempt, reply.type_name))
 
 
 def _discard(state: State, event: Ended) -> None:
@@ -117,21 +122,3 @@ def expire_attempts(state: State, now: float) -> None:
     for attempt in [attempt for attempt in state.timed.values() if attempt.deadline <= now]:
         state.expire_attempt(attempt)
         state.effects.interrupts.append(attempt.task.attempt)
-
-
-def abandon_all(state: State) -> None:
-    """Forget every attempt and every result: the scheduler that asked for them is gone.
-
-    What is in a slot is interrupted, because somebody else will run it again. (The one place that decides what a worker
-    keeps when its connection is lost.)
-    """
-    attempts = list(state.attempts.values())
-    hand = tuple(attempt.task.attempt for attempt in attempts if attempt.state == READY)
-    state.effects.taken_back.append(TakeBack(hand, (), answer=False))
-    state.effects.interrupts.extend(attempt.task.attempt for attempt in attempts if attempt.state in {READY, RUNNING})
-    for attempt in attempts:
-        state.end_attempt(attempt, "abandoned")
-    for key in list(state.held):
-        state.free(key)
-    state.effects.forgotten.extend(state.functions)
-    state.functions.clear()

@@ -7,11 +7,13 @@ while an attempt needs it, and is nobody's replica. No rule about *when* is here
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from jupyter_dist.core.worker.attempt import Attempt, Step
 from jupyter_dist.core.worker.effects import Effects, Fetched, Held
-from jupyter_dist.messages import AssignedTask, FunctionBody
+from jupyter_dist.messages import AssignedTask, FunctionBody, HoldCopy, TaskErred, TaskFinished
 from jupyter_dist.settings import Settings
 
 
@@ -27,13 +29,21 @@ class KeyFetch:
         self.key = key
         self.nbytes = 0
         self.waiting: dict[int, None] = {}  # attempts, oldest first
-        self.copy = 0  # the number of the copy it becomes; 0: it is not to be held
+        self.copy: HoldCopy | None = None  # the copy it becomes; None: it is not to be held
         self.reason = ""  # why the holder that was asked last failed
         self.untried: list[str] = []
         self.tried: list[str] = []
         self.holder = ""
         self.request = 0
         self.deadline = 0.0
+
+
+class Said(NamedTuple):
+    """How an attempt ended, as the so many-th message on this connection; whether anybody wanted it to end."""
+
+    number: int
+    reply: TaskFinished | TaskErred
+    is_wanted: bool
 
 
 class Kept:
@@ -62,6 +72,10 @@ class State:
         self.queued: dict[str, KeyFetch] = {}  # fetches that wait for their turn, oldest first
         self.flying: dict[str, KeyFetch] = {}  # fetches under way
         self.storing: set[int] = set()  # copies that are being written to the object store
+        self.said = 0  # messages on this connection to the scheduler
+        self.unkept: deque[Said] = deque()  # what it may still forget
+        self.unwanted: set[int] = set()  # attempts that were stopped and have ended just now
+        self.told_held: set[int] = set()  # attempts whose results were listed when this connection was made
         self._last_request = 0
 
     def take_effects(self) -> Effects:
@@ -173,7 +187,7 @@ class State:
 
     def leave_copy(self, fetch: KeyFetch) -> int:
         """Note that a fetch is not to be held any more; return the number of the copy."""
-        number, fetch.copy = fetch.copy, 0
+        number, fetch.copy = fetch.copy.copy if fetch.copy is not None else 0, None
         self.drop_if_idle(fetch)
         return number
 

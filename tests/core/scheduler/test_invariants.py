@@ -90,6 +90,10 @@ def want_more(bench, _member):
     bench.state.sessions["s"].wants[bench.task("lineage")] = 1
 
 
+def name_what_is_not_wanted(bench, _member):
+    bench.state.sessions["s"].names.give("x", "lineage")
+
+
 def count_function(bench, _member):
     bench.state.functions["id-f"].tasks = 0
 
@@ -189,6 +193,7 @@ FAULTS = [
     (add_to_open, "in hand and idle at once"),
     (forget_worker, "a worker that is gone"),
     (want_more, "session"),
+    (name_what_is_not_wanted, r"names for \['lineage'\], which it does not want"),
     (forget_session, "a session that is gone"),
     (count_function, "0 tasks noted"),
     (forget_function, "a function that is not known"),

@@ -5,6 +5,7 @@ import pytest
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.messages import (
     Cancel,
+    CloseSession,
     KeyCancelled,
     KeyErred,
     KeyFinished,
@@ -233,7 +234,8 @@ def test_session_lost_expires_after_its_linger_and_releases_all(bench):
     client = bench.client(linger_s=5.0)
     bench.submit(client, "a")
     bench.say(client, Disconnected("gone"))
-    bench.tick(4.9)
+    for _ in range(4):
+        bench.tick(1.2)
     assert bench.state.tasks
     bench.tick(0.6)
     assert not bench.state.tasks
@@ -265,3 +267,11 @@ def test_message_a_connection_has_no_right_to_closes_it_and_changes_nothing(benc
     assert bench.closes.keys() == {client, nanny, worker, 99, 98}
     assert "Pulse is not for this connection to say" in bench.closes[99]
     assert bench.state.members.keys() == {worker}
+
+
+def test_session_that_is_closed_has_its_connection_closed_by_the_scheduler(bench):
+    client = bench.client()
+    bench.say(client, CloseSession())
+    assert bench.closes == {client: "its session was closed"}
+    bench.say(client, Disconnected("end of stream"))
+    assert not bench.state.sessions

@@ -2,10 +2,11 @@
 
 import pytest
 
+from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import state as state_module
 from jupyter_dist.core.scheduler.arcs import ARCS, STATES
 from jupyter_dist.errors import TransitionError
-from jupyter_dist.messages import Cancel, DropFunctions, MissingValue
+from jupyter_dist.messages import Cancel, DropFunctions, HeldResult, MissingValue
 from tests.core.scheduler.bench import Bench
 
 
@@ -81,8 +82,23 @@ def scenario_of_losses():
     bench.give_back(other, bench.attempt("late"))
 
 
+def scenario_of_returns():
+    """A worker comes back with results and with what it runs, while inputs of that are elsewhere."""
+    bench = Bench()
+    client = bench.client()
+    holder = bench.worker("holder")
+    bench.submit(client, "a")
+    bench.finish(holder, "a", None)
+    for key in ("runs", "has"):
+        bench.submit(client, key, "a", workers=("other",))
+    bench.say(holder, Disconnected("broken"))
+    bench.submit(client, "b", workers=("other",))
+    held = (HeldResult("has", 1, 9, "str"), HeldResult("b", 2, 9, "str"))
+    bench.worker("other", held=held, running=((3, "runs"),))
+
+
 def test_each_arc_of_the_table_is_taken_in_some_scenario():
-    scenarios = (scenario_of_a_life, scenario_of_changed_minds, scenario_of_losses)
+    scenarios = (scenario_of_a_life, scenario_of_changed_minds, scenario_of_losses, scenario_of_returns)
     assert set().union(*map(observe_arcs, scenarios)) == ARCS
 
 

@@ -130,6 +130,18 @@ def test_cancel_takes_along_what_was_made_from_it_but_not_what_others_want(bench
     assert bench.heard(client, KeyCancelled)[-1].wishes == ()
 
 
+def test_cancel_tells_what_was_made_from_it_which_input_it_was(bench):
+    client = bench.client()
+    bench.submit(client, "a")
+    bench.submit(client, "b", "a")
+    bench.say(client, Cancel(("a",)))
+    assert bench.heard(client, KeyCancelled)[0].reason == "it needs a, cancelled by its user"
+    bench.say(client, Cancel(("x" * 1000, "1", "2", "3")))
+    assert (
+        bench.heard(client, KeyCancelled)[-1].reason == f"it needs {'x' * 100}, 1, 2 or others, cancelled by its user"
+    )
+
+
 def test_cancel_of_an_input_others_want_keeps_its_dependents(bench):
     client, other = bench.client(), bench.client()
     wish = bench.submit(client, "a")

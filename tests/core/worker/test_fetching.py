@@ -134,9 +134,11 @@ def test_stored_input_that_a_slot_cannot_map_gives_the_attempt_back(is_stopped):
 
 # -- copies
 
+MAKER = 77  # the attempt that made what is copied
+
 
 def hold(bench, copy, key, *holders, nbytes=1000):
-    bench.hear(HoldCopy(copy, key, nbytes, holders))
+    bench.hear(HoldCopy(copy, key, nbytes, holders, MAKER, "int"))
 
 
 def test_copy_is_fetched_and_held_as_it_came():

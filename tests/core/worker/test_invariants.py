@@ -89,11 +89,11 @@ def test_check_of_corrupted_table_names_what_is_wrong(corrupt, words):
         bench.machine.check()
 
 
-def test_check_without_connection_and_with_work_fails():
+def test_check_without_connection_and_with_fetches_fails():
     bench = Bench()
-    bench.assign(1)
+    bench.assign(1, remote("x", "a"))
     bench.machine._link = 0
-    with pytest.raises(InvariantError, match="nobody to work"):
+    with pytest.raises(InvariantError, match="nobody to speak to"):
         bench.machine.check()
 
 

@@ -147,7 +147,8 @@ class Story:
 
     def reconnect(self):
         self.bench.disconnect()
-        self.open.clear()
+        _held, running = self.bench.machine.list_kept()
+        self.open = {attempt for attempt, _key in running}
         self.bench.link += 1
         self.bench.hear(WELCOME, FUNCTION)
 

@@ -1,7 +1,7 @@
-from jupyter_dist.core.worker.effects import Live
 from jupyter_dist.core.worker.events import Began, Ended, Printed
 from jupyter_dist.messages import (
     ErrorInfo,
+    Kept,
     StopAttempt,
     TaskErred,
     TaskFinished,
@@ -10,7 +10,7 @@ from jupyter_dist.messages import (
     Withdraw,
     Withdrawn,
 )
-from tests.core.worker.worker_model import Bench, remote
+from tests.core.worker.worker_model import WELCOME, Bench, remote
 
 
 def test_assign_without_inputs_is_ready_at_once():
@@ -189,7 +189,7 @@ def test_error_before_timeout_is_the_users():
     assert bench.machine.deadline() is None
 
 
-def test_disconnect_forgets_everything_and_interrupts_what_runs():
+def test_disconnect_gives_back_what_has_not_begun_and_keeps_the_rest():
     bench = Bench(slots=2)
     bench.assign(1)
     bench.begin()
@@ -200,13 +200,45 @@ def test_disconnect_forgets_everything_and_interrupts_what_runs():
     bench.assign(4, remote("x", "a"))
     bench.take_said()
     bench.disconnect()
-    assert bench.hand == []
-    assert 2 in bench.interrupts
-    assert bench.machine.count_held() == (0, 0)
-    assert [type(value) for value in bench.discarded] == [Live]
-    assert bench.forgotten == ["f"]
+    assert (bench.hand, bench.interrupts, bench.discarded) == ([], [], [])
+    held, running = bench.machine.list_kept()
+    assert [(result.key, result.attempt, result.nbytes) for result in held] == [("k1", 1, 500)]
+    assert running == ((2, "k2"),)
     bench.fail(2)
     assert bench.take_said() == []
+    bench.link += 1
+    bench.hear(WELCOME)
+    assert [(type(said), said.attempt) for said in bench.take_said()] == [(TaskErred, 2)]
+
+
+def test_end_of_an_attempt_is_said_again_until_it_will_not_be_forgotten():
+    bench = Bench(slots=2)
+    for attempt in (1, 2):
+        bench.assign(attempt)
+        bench.begin()
+        bench.finish(attempt)
+    assert [said.attempt for said in bench.take_said()] == [1, 2]
+    bench.hear(Kept(1))
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((), ((2, "k2"),))
+    bench.link += 1
+    bench.hear(WELCOME)
+    assert [said.attempt for said in bench.take_said()] == [2]
+    bench.hear(Kept(1))
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((), ())
+
+
+def test_attempt_that_ends_between_registration_and_welcome_is_said_although_its_result_is_held():
+    bench = Bench()
+    bench.assign(1)
+    bench.begin()
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((), ((1, "k1"),))
+    bench.finish(1, value=None, live=object(), nbytes=500)
+    bench.link += 1
+    bench.hear(WELCOME)
+    assert [(said.attempt, said.value) for said in bench.take_said()] == [(1, None)]
 
 
 def test_input_held_here_is_given_alive():

@@ -1,0 +1,257 @@
+"""What is written down of the tables, so that a scheduler that dies can be followed by one that goes on.
+
+The ledger is told by `state.State` and the modules that decide, and collects changes of a keyed table (`Change`); the
+driver writes them, later, while the scheduler works on. Nobody waits for the disk: instead, whoever told the scheduler
+something keeps it until the ledger says that it is written (`acknowledge`), and says it again to a scheduler that does
+not know it. So a change and the number of messages it came from are always written together.
+
+A record for each task would cost as much as the rest of its handling. So tasks of one submission share a record, and
+results that come together share one: a `Group`, removed with the last of its tasks. A task that is gone before its batch
+ends is never written.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.records import Group, Member, Session, Task
+from jupyter_dist.messages import (
+    DataRecord,
+    ErrorInfo,
+    FunctionBody,
+    HostRecord,
+    JournalRecord,
+    Kept,
+    NamesRecord,
+    ResultEntry,
+    ResultsRecord,
+    SessionRecord,
+    SubmissionRecord,
+    TaskSpec,
+    TrialsRecord,
+    WantRecord,
+)
+from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+
+ACK_S = 0.1  # how long a peer is left without a word that what it said is written
+TOLD_MAX = 512  # batches that are written and not acknowledged before that is done at once
+ROWS = frozenset({DATA, ERROR, TRIALS, WANT})  # kinds whose records are of one task each
+
+
+class Change(NamedTuple):
+    """A record to write, or with none the key to remove. ``is_new``: this key never had a record."""
+
+    kind: int
+    key: str
+    record: JournalRecord | None
+    is_new: bool = False
+
+
+class Ledger:
+    """The changes of one batch, and what was written of earlier ones."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.results: list[Task] = []  # tasks that came into memory in this batch
+        self.written = 0  # up to which batch everything is on the disk
+        self.number = 0  # of the newest batch
+        self._last_group = 0
+        self._rows: dict[str, set[tuple[int, str]]] = {}  # by task: its records that are of it alone
+        self._unwritten: deque[tuple[int, Member | Session, int]] = deque()  # batch, who said it, how much by then
+        self._written: dict[Member | Session, int] = {}  # who is to be told, and of how much
+        self.ack_due_s: float | None = None
+
+    # -- what happens to tasks ---------------------------------------------------------------------------------------
+
+    def submit(self, session: Session, specs: list[TaskSpec], tasks: list[Task]) -> None:
+        """Note new tasks of one submission, which have one function and follow each other in the order of all."""
+        group = self._new_group(SUBMISSION, len(tasks))
+        for task in tasks:
+            task.submission = group
+        first = tasks[0]
+        record = SubmissionRecord(session.id, first.function_id, first.options, first.order, tuple(specs))
+        self.changes.append(Change(SUBMISSION, group.key, record, is_new=True))
+
+    def put(self, task: Task) -> None:
+        """Note data that a client brought."""
+        value = task.value or b""
+        self._write_row(task, DATA, task.key, DataRecord(task.order, task.type_name, value, task.stored, task.nbytes))
+
+    def want(self, session: Session, task: Task, wish: int) -> None:
+        """Note that a client wants a task otherwise than its submission says; with 0 that it does not."""
+        self._write_row(task, WANT, f"{session.id}/{task.key}", WantRecord(wish))
+
+    def function(self, body: FunctionBody) -> None:
+        """Note a function that tasks call."""
+        self.changes.append(Change(FUNCTION, body.id, body))
+
+    def drop_function(self, function_id: str) -> None:
+        """Note that none does any more."""
+        self.changes.append(Change(FUNCTION, function_id, None))
+
+    def leave_memory(self, task: Task) -> None:
+        """Note that a task's value is gone, or let go of."""
+        group, task.batch = task.batch, None
+        if group is not None:
+            self._leave(group)
+        elif task.function is None:
+            record = DataRecord(task.order, task.type_name, b"", "", task.nbytes, is_gone=True)
+            self._write_row(task, DATA, task.key, record)
+
+    def replace(self, task: Task) -> None:
+        """Note that a result is elsewhere than its record says."""
+        self.leave_memory(task)
+        self.results.append(task)
+
+    def fail(self, task: Task, error: ErrorInfo) -> None:
+        """Note an error that began with this task; those made from it have it from here."""
+        self._write_row(task, ERROR, task.key, error)
+
+    def leave_error(self, task: Task) -> None:
+        """Note that an error was forgotten."""
+        self._remove_row(task, ERROR, task.key)
+
+    def trials(self, task: Task) -> None:
+        """Note what a task has behind it."""
+        if task.certificates or task.retries_left != task.options.retries:
+            self._write_row(task, TRIALS, task.key, TrialsRecord(task.retries_left, task.certificates, task.erred_by))
+        else:
+            self._remove_row(task, TRIALS, task.key)
+
+    def forget(self, task: Task) -> None:
+        """Note that a task is gone from every table."""
+        if task.submission is not None:
+            self._leave(task.submission)
+        for kind, key in self._rows.pop(task.key, ()):
+            self.changes.append(Change(kind, key, None))
+
+    def forget_all(self, tasks: dict[str, Task]) -> None:
+        """Note that all tasks are gone."""
+        self.results.clear()
+        for task in tasks.values():
+            if task.batch is not None:
+                self._leave(task.batch)
+            self.forget(task)
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    def session(self, session: Session) -> None:
+        """Note a client, and how much it said."""
+        kind, name, received = session.kind, session.name, session.received
+        record = SessionRecord(kind, name, session.linger_s, session.pid, received, session.missed)
+        self.changes.append(Change(SESSION, session.id, record))
+
+    def names(self, session: Session) -> None:
+        """Note what a client calls its keys."""
+        self.changes.append(Change(NAMES, session.id, NamesRecord(session.names.pairs())))
+
+    def close_session(self, session: Session) -> None:
+        """Note that it is gone."""
+        self.changes.append(Change(SESSION, session.id, None))
+        self.changes.append(Change(NAMES, session.id, None))
+        self._written.pop(session, None)
+
+    def host(self, nanny: str, host: str) -> None:
+        """Note a nanny."""
+        self.changes.append(Change(HOST, nanny, HostRecord(host)))
+
+    # -- what the next scheduler knows already -----------------------------------------------------------------------
+
+    def adopt_submission(self, number: str, tasks: list[Task]) -> None:
+        """Take a submission's record over from the scheduler before."""
+        group = self._adopt_group(SUBMISSION, number, len(tasks))
+        for task in tasks:
+            task.submission = group
+
+    def adopt_batch(self, number: str, tasks: list[Task]) -> None:
+        """Take a batch of results over from the scheduler before."""
+        group = self._adopt_group(RESULTS, number, len(tasks))
+        for task in tasks:
+            task.batch = group
+
+    def adopt_row(self, task_key: str, kind: int, key: str) -> None:
+        """Take a task's own record over from the scheduler before."""
+        self._rows.setdefault(task_key, set()).add((kind, key))
+
+    def discard(self, kind: int, key: str) -> None:
+        """Remove a record of the scheduler before that says nothing any more."""
+        self.changes.append(Change(kind, key, None))
+
+    def row_keys(self) -> set[str]:
+        """Return the keys of the tasks that have records of their own."""
+        return set(self._rows)
+
+    # -- batches -----------------------------------------------------------------------------------------------------
+
+    def close_batch(self, source: Member | Session | None) -> tuple[list[Change], int]:
+        """Return the changes of this batch and its number, and begin the next one."""
+        if self.results:
+            self._write_results()
+        changes = self.changes
+        if changes and isinstance(source, Session) and source.id:
+            self.session(source)
+        if changes:
+            self.changes = []
+            self.number += 1
+        if source is not None:
+            self._unwritten.append((self.number, source, source.received))
+        return changes, self.number
+
+    def _write_results(self) -> None:
+        tasks = [task for task in dict.fromkeys(self.results) if task.state == MEMORY]
+        self.results.clear()
+        if tasks:
+            group = self._new_group(RESULTS, len(tasks))
+            entries = []
+            for task in tasks:
+                task.batch = group
+                entries.append(
+                    ResultEntry(task.key, task.made_by, task.value, task.nbytes, task.type_name, task.stored)
+                )
+            self.changes.append(Change(RESULTS, group.key, ResultsRecord(tuple(entries)), is_new=True))
+
+    def on_written(self, number: int, now: float) -> None:
+        """Note that everything up to this batch is on the disk."""
+        self.written = max(self.written, number)
+        unwritten, written = self._unwritten, self._written
+        while unwritten and unwritten[0][0] <= self.written:
+            _number, source, received = unwritten.popleft()
+            written[source] = received
+        if written and self.ack_due_s is None:
+            self.ack_due_s = now + ACK_S
+
+    def acknowledge(self) -> list[tuple[int, Kept]]:
+        """Return who is to be told how much of what it said will not be forgotten: incarnations and messages."""
+        self.ack_due_s = None
+        told = [(source.incarnation, Kept(received)) for source, received in self._written.items()]
+        self._written.clear()
+        return [(incarnation, message) for incarnation, message in told if incarnation]
+
+    # -- groups and rows ---------------------------------------------------------------------------------------------
+
+    def _new_group(self, kind: int, live: int) -> Group:
+        self._last_group += 1
+        return Group(kind, f"{self._last_group:012d}", live)
+
+    def _adopt_group(self, kind: int, number: str, live: int) -> Group:
+        self._last_group = max(self._last_group, int(number))
+        return Group(kind, number, live)
+
+    def _leave(self, group: Group) -> None:
+        group.live -= 1
+        if not group.live:
+            self.changes.append(Change(group.kind, group.key, None))
+
+    def _write_row(self, task: Task, kind: int, key: str, record: JournalRecord) -> None:
+        self._rows.setdefault(task.key, set()).add((kind, key))
+        self.changes.append(Change(kind, key, record))
+
+    def _remove_row(self, task: Task, kind: int, key: str) -> None:
+        rows = self._rows.get(task.key)
+        if rows is not None and (kind, key) in rows:
+            rows.discard((kind, key))
+            self.changes.append(Change(kind, key, None))
+            if not rows:
+                del self._rows[task.key]

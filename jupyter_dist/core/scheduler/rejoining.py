@@ -1,0 +1,57 @@
+"""What a worker brings along that comes back: results it holds, attempts it runs.
+
+It may come back to the scheduler it had, after its connection broke, or to the next one, after that died. In both cases
+the tables say of each task what they know, and the worker what it has; what fits is taken, everything else is given up
+on the worker. A task whose value was taken once accepts that value alone: a value that was delivered is never replaced
+by another. One that has none yet accepts the first there is.
+"""
+
+from jupyter_dist.core.scheduler import lineage
+from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
+from jupyter_dist.core.scheduler.records import Member, Task
+from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import FreeKeys, HeldResult, RegisterWorker, StopAttempt
+
+
+def take_back(state: State, member: Member, message: RegisterWorker, now: float) -> None:
+    """Take what a worker brings along."""
+    unwanted = tuple(held.key for held in message.held if not _take_held(state, member, held, now))
+    if unwanted:
+        state.say(member.incarnation, FreeKeys(unwanted))
+    for attempt, key in message.running:
+        task = state.tasks.get(key)
+        if task is not None and task.state in (QUEUED, WAITING) and not task.certificates and attempt > task.erred_by:
+            state.assign(task, member, now, attempt)
+        else:
+            member.zombies.add(attempt)
+            if key:
+                state.say(member.incarnation, StopAttempt(attempt))
+    state.refresh(member)
+
+
+def _take_held(state: State, member: Member, held: HeldResult, now: float) -> bool:
+    """Take a result a worker holds, if it is one that is needed; return whether it was."""
+    task = state.tasks.get(held.key)
+    if task is None or not task.is_needed or task.state == ERRED or task.function is None:
+        return False
+    if task.made_by not in (0, held.attempt):
+        return False
+    if task.state == MEMORY:
+        if task.made_by != held.attempt or task.value is not None:
+            return False
+        state.hold(task, member)
+        return True
+    _finish(state, task, member, held, now)
+    return True
+
+
+def _finish(state: State, task: Task, member: Member, held: HeldResult, now: float) -> None:
+    if task.state == PROCESSING and task.member is not None:
+        other, attempt = task.member, task.attempt
+        state.detach(task, zombie=True)
+        state.say(other.incarnation, StopAttempt(attempt))
+    task.made_by = held.attempt
+    state.set_value(task, None, held.nbytes, held.type_name)
+    state.move(task, MEMORY, now)
+    state.hold(task, member)
+    lineage.finish(state, task, now)

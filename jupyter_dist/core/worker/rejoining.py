@@ -1,0 +1,78 @@
+"""What a worker keeps while it has no scheduler, and tells the one it finds again.
+
+What runs goes on, what it holds stays. What has not begun is given back: the scheduler will hand it out again. What it
+said last may not have been heard, or may have been forgotten with the scheduler: every end of an attempt is kept until
+the scheduler says that it will not be forgotten (`Kept`), and said again after the next welcome.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING
+from jupyter_dist.core.worker.effects import TakeBack
+from jupyter_dist.core.worker.state import Said, State
+from jupyter_dist.messages import HeldResult, Kept, Message, TaskErred, TaskFinished
+
+
+def suspend(state: State) -> None:
+    """Give back what has not begun: there is no scheduler."""
+    attempts = tuple(state.attempts.values())
+    hand = tuple(attempt.task.attempt for attempt in attempts if attempt.state == READY)
+    if hand:
+        state.effects.taken_back.append(TakeBack(hand, (), answer=False))
+    for attempt in attempts:
+        if attempt.state == FETCHING:
+            state.end_attempt(attempt, "given-back")
+
+
+def note_said(state: State, says: list[Message], *, is_heard: bool) -> None:
+    """Keep the ends of attempts among what is said now; what nobody hears waits for the next scheduler."""
+    for message in says:
+        state.said += 1
+        if isinstance(message, TaskFinished | TaskErred):
+            is_wanted = message.attempt not in state.unwanted
+            state.unwanted.discard(message.attempt)
+            if is_wanted or not is_heard:
+                state.unkept.append(Said(state.said, message, is_wanted))
+
+
+def on_kept(state: State, message: Kept) -> None:
+    """Forget what the scheduler will not forget."""
+    while state.unkept and state.unkept[0].number <= message.received:
+        state.unkept.popleft()
+
+
+def on_stop(state: State, attempt: int) -> None:
+    """Forget how an attempt ended that nobody wants any more."""
+    state.unkept = deque(said for said in state.unkept if said.reply.attempt != attempt)
+
+
+def on_welcome(state: State) -> None:
+    """Say again what may have been forgotten, unless the list of held results said it."""
+    replies = [said.reply for said in state.unkept if said.reply.attempt not in state.told_held]
+    state.unwanted.update(said.reply.attempt for said in state.unkept if not said.is_wanted)
+    state.unkept.clear()
+    state.said = 0
+    state.effects.says[:0] = replies
+
+
+def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, str], ...]]:
+    """Return the results that are held, and the attempts whose end will be said after the welcome.
+
+    An attempt that is ready now could not be taken back: a slot has it. One that was stopped has no key any more: it
+    occupies its slot, and nothing else.
+    """
+    held = tuple(HeldResult(key, live.attempt, live.nbytes, live.type_name) for key, live in state.held.items())
+    state.told_held = {result.attempt for result in held}
+    going_on = [
+        (number, "" if attempt.stopped else attempt.task.key)
+        for number, attempt in state.attempts.items()
+        if attempt.state in {READY, RUNNING}
+    ]
+    ended = [
+        (said.reply.attempt, said.reply.key if said.is_wanted else "")
+        for said in state.unkept
+        if said.reply.attempt not in state.told_held
+    ]
+    return held, (*going_on, *ended)

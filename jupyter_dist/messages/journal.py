@@ -1,0 +1,122 @@
+"""What a scheduler writes down so that the next one can go on: records in a keyed table, never sent to anybody.
+
+A record stands under its kind and a key. What many tasks have in common is in one record: a submission with all its
+tasks, a batch of results. It is removed when the last of them is gone. What contradicts a submission's record later (a
+future that was dropped, a retry that was used) has a record of its own.
+"""
+
+from jupyter_dist.messages.assignment import FunctionBody
+from jupyter_dist.messages.base import DeathCertificate, ErrorInfo, Record
+from jupyter_dist.messages.submission import TaskOptions, TaskSpec
+
+FUNCTION = 1  # key: its id
+SUBMISSION = 2  # key: its number
+DATA = 3  # key: the task's
+RESULTS = 4  # key: the batch's number
+ERROR = 5  # key: the task's
+TRIALS = 6  # key: the task's
+SESSION = 7  # key: its id
+WANT = 8  # key: the session's id, "/", the task's key
+HOST = 9  # key: the nanny's name
+NAMES = 10  # key: the session's id
+
+
+class SubmissionRecord(Record):
+    """New tasks of one submission: ``first`` is the place of the first of them in the order of all tasks."""
+
+    session: str
+    function: str
+    options: TaskOptions
+    first: int
+    tasks: tuple[TaskSpec, ...]
+
+
+class DataRecord(Record):
+    """A value a client brought. ``is_gone``: it was let go of, and is remembered because others were made from it."""
+
+    order: int
+    type_name: str
+    value: bytes
+    stored: str
+    nbytes: int
+    is_gone: bool = False
+
+
+class ResultEntry(Record):
+    """One result: the attempt that made it, its value when it is small, its name when it is stored."""
+
+    key: str
+    attempt: int
+    value: bytes | None
+    nbytes: int
+    type_name: str
+    stored: str = ""
+
+
+class ResultsRecord(Record):
+    """Results that came in one batch."""
+
+    results: tuple[ResultEntry, ...]
+
+
+class TrialsRecord(Record):
+    """What a task has behind it: deaths it may have caused, how often it may still be tried again, who raised last."""
+
+    retries_left: int
+    certificates: tuple[DeathCertificate, ...]
+    erred_by: int
+
+
+class SessionRecord(Record):
+    """A client, and how many of its messages were taken."""
+
+    kind: str
+    name: str
+    linger_s: float
+    pid: int
+    received: int
+    missed: str = ""
+
+
+class WantRecord(Record):
+    """By which number a client wishes for a key; 0: it does not any more."""
+
+    wish: int
+
+
+class NamesRecord(Record):
+    """What a client calls its keys: names with their keys."""
+
+    names: tuple[tuple[str, str], ...]
+
+
+class HostRecord(Record):
+    """A nanny that was there."""
+
+    host: str
+
+
+JournalRecord = (
+    FunctionBody
+    | SubmissionRecord
+    | DataRecord
+    | ResultsRecord
+    | ErrorInfo
+    | TrialsRecord
+    | SessionRecord
+    | WantRecord
+    | HostRecord
+    | NamesRecord
+)
+RECORDS: dict[int, type] = {
+    FUNCTION: FunctionBody,
+    SUBMISSION: SubmissionRecord,
+    DATA: DataRecord,
+    RESULTS: ResultsRecord,
+    ERROR: ErrorInfo,
+    TRIALS: TrialsRecord,
+    SESSION: SessionRecord,
+    WANT: WantRecord,
+    HOST: HostRecord,
+    NAMES: NamesRecord,
+}

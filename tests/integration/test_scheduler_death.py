@@ -1,0 +1,103 @@
+"""A scheduler that dies, and everybody who goes on."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import psutil
+
+from jupyter_dist import as_completed
+from tests.integration.conftest import wait_until
+
+LARGE = 300_000  # bytes: more than rides in a message
+
+
+def note(folder: str, number: int, seconds: float = 0.0, size: int = 0) -> tuple[int, bytes]:
+    """Leave a mark for each run."""
+    with Path(folder, str(number)).open("a", encoding="utf-8") as file:
+        file.write("x")
+    time.sleep(seconds)
+    return number, bytes(size)
+
+
+def total(parts: list[tuple[int, bytes]]) -> int:
+    return sum(number for number, _ in parts)
+
+
+def scheduler_of(executor) -> psutil.Process:
+    """Return the scheduler's process."""
+    path = executor.info.address.removeprefix("unix:")
+    for process in psutil.Process(executor.info.pid).children(recursive=True):
+        if any(connection.laddr == path for connection in process.net_connections("unix")):
+            workers = {worker.pid for worker in executor.snapshot().workers}
+            if process.pid not in workers:
+                return process
+    raise AssertionError("no scheduler")
+
+
+def kill_scheduler(executor) -> None:
+    os.kill(scheduler_of(executor).pid, signal.SIGKILL)
+
+
+def count_runs(folder: Path) -> dict[int, int]:
+    return {int(path.name): len(path.read_text(encoding="utf-8")) for path in folder.iterdir()}
+
+
+def test_scheduler_killed_everything_goes_on_and_nothing_runs_twice(own_executor, tmp_path):
+    data = own_executor.scatter(bytes(range(256)) * 2000)
+    done = own_executor.map(note, [str(tmp_path)] * 4, range(4), size=LARGE, pure=False)
+    own_executor.gather(done)
+    small = own_executor.submit(note, str(tmp_path), 4, pure=False)
+    small.result()
+    running = own_executor.map(note, [str(tmp_path)] * 6, range(5, 11), seconds=0.4, pure=False)
+    late = own_executor.submit(total, [*done, *running], pure=False)
+    wait_until(lambda: len(list(tmp_path.iterdir())) >= 7, "two run")
+    kill_scheduler(own_executor)
+    began_s = time.monotonic()
+    after = own_executor.submit(total, [small, *running], pure=False)
+    assert own_executor.snapshot().counts
+    assert time.monotonic() - began_s < 2.0
+    assert late.result(timeout=20) == sum(range(4)) + sum(range(5, 11))
+    assert after.result(timeout=20) == 4 + sum(range(5, 11))
+    assert [number for number, _ in own_executor.gather(done)] == list(range(4))
+    assert own_executor.submit(len, data).result(timeout=10) == 512_000
+    assert count_runs(tmp_path) == dict.fromkeys(range(11), 1)
+
+
+def test_scheduler_killed_again_and_again_in_the_middle_of_a_graph_answers_are_right(own_executor, tmp_path):
+    rng = random.Random(7)
+    leaves = own_executor.map(note, [str(tmp_path)] * 60, range(60), seconds=0.02, pure=False)
+    sums = [own_executor.submit(total, leaves[index : index + 6], pure=False) for index in range(0, 60, 6)]
+    top = own_executor.submit(sum, sums, pure=False)
+    for _ in range(5):
+        time.sleep(rng.uniform(0.0, 0.3))  # a moment of the test's own choosing, nothing is waited for
+        kill_scheduler(own_executor)
+        own_executor.snapshot()
+    assert top.result(timeout=30) == sum(range(60))
+    assert count_runs(tmp_path) == dict.fromkeys(range(60), 1)
+
+
+def test_scheduler_killed_while_a_burst_is_submitted_none_is_lost(own_executor):
+    futures = own_executor.map(abs, range(-5000, 0))
+    kill_scheduler(own_executor)
+    futures += own_executor.map(abs, range(-9000, -5000))
+    assert sorted(own_executor.gather(futures)) == list(range(1, 9001))
+    assert len(list(as_completed(futures))) == 9000
+
+
+def test_scheduler_stopped_the_client_says_so_and_goes_on_when_it_does(own_executor, caplog):
+    scheduler = scheduler_of(own_executor)
+    future = own_executor.submit(abs, -3)
+    future.result()
+    scheduler.suspend()
+    try:
+        waiting = own_executor.submit(abs, -4)
+        wait_until(lambda: "has been silent" in caplog.text, "it is said", timeout_s=6.0)
+        assert "silent" in own_executor.session.trouble
+        assert not waiting.done()
+    finally:
+        scheduler.resume()
+    assert waiting.result(timeout=20) == 4
+    assert len(own_executor.snapshot().workers) == 2

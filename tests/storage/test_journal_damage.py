@@ -1,0 +1,250 @@
+"""Files that are cut and flipped: what is recovered is true, or damage is told."""
+
+import random
+import shutil
+import sqlite3
+from collections import defaultdict
+
+import pytest
+
+from jupyter_dist.errors import JournalError
+from jupyter_dist.storage.journal_file import Change, RecordTable, log_file
+from jupyter_dist.storage.journal_recovery import recover
+from tests.storage.journals import NAME, Opened, copy_files, held
+
+STRIDE = 151  # of the bytes that are tried here, a prime; with 1 all are
+
+
+class Story:
+    """A small journal as its process' death would leave it, and each state it was in."""
+
+    def __init__(self, folder):
+        source = folder / "source"
+        source.mkdir(mode=0o700)
+        self.states: list[dict[int, dict[str, bytes]]] = [{}]
+        chance = random.Random(7)
+        table, _finding = recover(source / NAME, 1, 1)
+        for number in range(16):
+            self.commit(table, self.batch(number, chance))
+            if number == 8:
+                table.fold()
+        self.path = copy_files(source, folder / "copy") / NAME
+        table.close()
+        self.file, self.log = self.path.read_bytes(), log_file(self.path).read_bytes()
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir(mode=0o700)
+
+    def batch(self, number, chance):
+        """Return changes: new records, replaced ones, large ones, and removals of some."""
+        batch = [(1, f"key-{number}-{place}", chance.randbytes(chance.choice((0, 30, 200, 900)))) for place in range(4)]
+        if number % 7 == 3:
+            batch.append((2, "large", chance.randbytes(9000)))
+        known = sorted((kind, key) for kind, of_kind in self.states[-1].items() for key in of_kind)
+        batch += [(kind, key, None) for kind, key in chance.sample(known, min(2, len(known)))]
+        return batch
+
+    def commit(self, table, batch):
+        state = {kind: dict(of_kind) for kind, of_kind in self.states[-1].items()}
+        for kind, key, data in batch:
+            of_kind = state.setdefault(kind, {})
+            of_kind.pop(key, None)
+            if data is not None:
+                of_kind[key] = data
+        table.commit(changes(*batch))
+        self.states.append({kind: of_kind for kind, of_kind in state.items() if of_kind})
+
+    def recover(self, file, log):
+        """Return what is found in files with these bytes."""
+        for path in self.scratch.iterdir():
+            path.unlink()
+        path = self.scratch / NAME
+        path.write_bytes(file)
+        if log is not None:
+            log_file(path).write_bytes(log)
+        table, finding = recover(path, 2, 1)
+        table.close()
+        finding.records = {kind: of_kind for kind, of_kind in finding.records.items() if of_kind}
+        return finding
+
+    def check(self, file, log):
+        """Recover, and check that nothing is wrong that is not told; return whether there was damage."""
+        finding = self.recover(file, log)
+        if finding.damage:
+            assert any(is_part(finding.records, state) for state in self.states)
+            assert all(len(words) > 40 for words in finding.damage)
+            again = self.again()
+            assert again.records == finding.records
+            assert again.damage == finding.damage  # until somebody took notice
+        else:
+            assert finding.records in self.states
+            assert finding.header is None or finding.header.epoch == 1
+        return bool(finding.damage)
+
+    def again(self):
+        table, finding = recover(self.scratch / NAME, 3, 1)
+        table.close()
+        finding.records = {kind: of_kind for kind, of_kind in finding.records.items() if of_kind}
+        return finding
+
+
+def changes(*batch):
+    """Return a batch as a table takes it."""
+    merged: dict[int, dict[str, Change]] = defaultdict(dict)
+    for kind, key, data in batch:
+        merged[kind][key] = Change(kind, key, data)
+    return merged
+
+
+def is_part(records, state):
+    return all(
+        state.get(kind, {}).get(key) == data for kind, of_kind in records.items() for key, data in of_kind.items()
+    )
+
+
+def flipped(data, place, bits):
+    return data[:place] + bytes((data[place] ^ bits,)) + data[place + 1 :]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    return Story(tmp_path_factory.mktemp("story"))
+
+
+def test_recovery_of_whole_files_is_the_last_state(story):
+    finding = story.recover(story.file, story.log)
+    assert (finding.records, finding.damage) == (story.states[-1], [])
+    assert len(story.log) > 10 * 4096
+    assert len(story.file) >= 5 * 4096
+
+
+def test_recovery_of_a_log_cut_anywhere_is_an_earlier_state(story):
+    damaged = [cut for cut in range(0, len(story.log), STRIDE) if story.check(story.file, story.log[:cut])]
+    assert damaged == []
+    assert story.recover(story.file, None).records == story.states[9]
+
+
+def test_recovery_of_a_log_with_a_byte_flipped_anywhere_is_an_earlier_state(story):
+    places = range(0, len(story.log), STRIDE)
+    damaged = [place for place in places if story.check(story.file, flipped(story.log, place, 1 << place % 8))]
+    assert damaged == []
+
+
+def test_recovery_of_a_file_cut_anywhere_is_told(story):
+    for cut in [1, 2, 511, *range(0, len(story.file), STRIDE)]:
+        story.check(story.file[:cut], story.log)
+        finding = story.recover(story.file[:cut], None)
+        assert finding.damage or cut == 0 or finding.records == story.states[9]  # only zeros were cut
+
+
+def test_recovery_of_a_file_with_a_byte_flipped_anywhere_is_right_or_told(story):
+    for place in range(0, len(story.file), STRIDE):
+        story.check(flipped(story.file, place, 1 << place % 8), None)
+        story.check(flipped(story.file, place, 255), story.log)
+
+
+def test_words_of_sqlites_that_are_no_text_are_damage_too(story):
+    name = story.file.index(b"records")  # in the schema, which SQLite's words quote
+    assert story.check(flipped(flipped(story.file, name, 128), story.file.index(b"CREATE"), 1), None)
+
+
+def test_recovery_of_a_file_with_a_page_of_zeros_keeps_the_other_rows(story):
+    for start in range(4096, len(story.file), 4096):
+        file = story.file[:start] + bytes(4096) + story.file[start + 4096 :]
+        story.check(file, story.log)
+        story.check(file, None)
+
+
+def test_pages_that_are_broken_in_the_middle_cost_only_their_own_rows(tmp_path):
+    with Opened(tmp_path) as opened:
+        opened.keep(*((1, f"{number:06}", b"<%06d>" % number * 30) for number in range(20_000)))
+    path = tmp_path / NAME
+    file = path.read_bytes()
+    for row in (5000, 12_000, 12_400):
+        page = file.index(b"<%06d>" % row * 30) // 4096 * 4096
+        file = file[:page] + b"\xff" * 4096 + file[page + 4096 :]
+    path.write_bytes(file)
+    with Opened(tmp_path) as opened:
+        records = opened.recovered.records[1]
+        assert 19_900 < len(records) < 20_000
+        assert all(data == b"<%s>" % key.encode() * 30 for key, data in records.items())
+        assert "should have 20000 rows" in opened.recovered.damage[0]
+        opened.keep((1, "new", b"x"))
+    recovered = held(tmp_path)
+    assert recovered.damage == ()
+    assert recovered.records[1] == {**records, "new": b"x"}
+
+
+def test_row_that_is_broken_is_named_and_set_aside(tmp_path):
+    with Opened(tmp_path, epoch=8) as opened:
+        opened.keep((1, "whole", b"good"), (4, "broken", b"to be flipped"))
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes().replace(b"to be flipped", b"to be FLIPPED"))
+    recovered = held(tmp_path, epoch=9)
+    assert recovered.records == {1: {"whole": b"good"}}
+    assert recovered.lost == {4: ("broken",)}
+    assert recovered.epoch == 8
+    (aside,) = tmp_path.glob(f"{NAME}.damaged-*")
+    assert b"to be FLIPPED" in aside.read_bytes()
+    assert aside.name in recovered.damage[0]
+    assert "1 of its rows" in recovered.damage[0]
+    again = held(tmp_path, epoch=10)
+    assert (again.lost, again.epoch, again.damage) == (recovered.lost, 9, recovered.damage)
+
+
+def test_file_that_is_none_of_sqlites_is_set_aside_and_a_fresh_one_begun(tmp_path):
+    (tmp_path / NAME).write_bytes(b"what is this? " * 1000)
+    with Opened(tmp_path) as opened:
+        assert opened.recovered.records == {}
+        assert opened.recovered.epoch == 0
+        assert "not a database" in opened.recovered.damage[0]
+        opened.keep((1, "a", b"x"))
+    assert held(tmp_path) == ({1: {"a": b"x"}}, 1, (), {})
+
+
+def test_damaged_files_are_kept_twice_at_most(tmp_path):
+    for number in range(5):
+        (tmp_path / NAME).write_bytes(b"garbage %d" % number * 1000)
+        assert held(tmp_path).damage
+    kept = sorted(tmp_path.glob(f"{NAME}.damaged-*"))
+    assert [path.read_bytes()[:9] for path in kept] == [b"garbage 3", b"garbage 4"]
+
+
+def test_file_that_is_gone_beside_its_log_is_told(tmp_path, story):
+    (tmp_path / NAME).touch()
+    shutil.copy(log_file(story.path), tmp_path)
+    assert "only the log" in held(tmp_path).damage[0]
+    assert held(tmp_path).records == {}
+
+
+def test_lack_of_room_for_the_fresh_file_leaves_the_damaged_one(tmp_path, monkeypatch):
+    with Opened(tmp_path) as opened:
+        opened.keep((1, "a", b"to be flipped"))
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes().replace(b"to be flipped", b"to be FLIPPED"))
+
+    def fail(*arguments):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordTable, "fold", fail)
+        with pytest.raises(JournalError, match="full"):
+            Opened(tmp_path)
+    assert b"to be FLIPPED" in path.read_bytes()
+    assert held(tmp_path).lost == {1: ("a",)}
+
+
+def test_old_page_in_the_place_of_a_new_one_is_noticed(tmp_path):
+    old = tmp_path / "old"
+    table, _finding = recover(tmp_path / NAME, 1, 1)
+    table.commit(changes(*((1, f"{number:04}", b"old" * 100) for number in range(100))))
+    table.fold()
+    copy_files(tmp_path, old)
+    table.commit(changes(*((1, f"{number:04}", b"new" * 100) for number in range(100))))
+    table.close()
+    file, before = (tmp_path / NAME).read_bytes(), (old / NAME).read_bytes()
+    for start in range(2 * 4096, min(len(file), len(before)), 4096):
+        (tmp_path / "case").mkdir()
+        (tmp_path / "case" / NAME).write_bytes(file[:start] + before[start : start + 4096] + file[start + 4096 :])
+        recovered = held(tmp_path / "case")
+        assert recovered.damage or recovered.records[1] == dict.fromkeys(recovered.records[1], b"new" * 100)
+        shutil.rmtree(tmp_path / "case")
