@@ -31,6 +31,7 @@ from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
 from jupyter_dist.client.steering import Steering
 from jupyter_dist.client.waiting import unsettled
+from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.launch.connection_file import ClusterInfo
@@ -58,6 +59,8 @@ class Executor(Inspecting, Steering, Adapters):
         The name of this session, as others see it; by default the notebook or script.
     memory_limit : int or str, optional
         Memory of each worker of a new cluster, in bytes or as ``"2GB"``.
+    resources : dict, optional
+        What each worker of a new cluster has besides its slots, as ``{"GPU": 2}``.
     asynchronous : bool, default False
         Whether what would block returns an awaitable instead. Such an executor is started by ``await``, or by
         ``async with``.
@@ -75,7 +78,7 @@ class Executor(Inspecting, Steering, Adapters):
     ClusterStartError
         A new one did not come up.
     UsageError
-        Both an address and a number of workers were given.
+        Both an address and a number of workers were given, or resources for a cluster that runs already.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Executor(Inspecting, Steering, Adapters):
         *,
         name: str | None = None,
         memory_limit: int | str | None = None,
+        resources: Mapping[str, float] | None = None,
         asynchronous: bool = False,
         set_as_default: bool = True,
         start: bool = True,
@@ -100,9 +104,16 @@ class Executor(Inspecting, Steering, Adapters):
         self._address = address
         self._set_as_default = set_as_default
         self._make_cluster = functools.partial(
-            LocalCluster, n_workers, threads_per_worker, memory_limit=memory_limit, settings=self.settings
+            LocalCluster,
+            n_workers,
+            threads_per_worker,
+            memory_limit=memory_limit,
+            resources=resources,
+            settings=self.settings,
         )
         self._is_new = address is None and (n_workers is not None or not is_running(DEFAULT_NAME))
+        if check_resources(resources) and not self._is_new:
+            raise UsageError("the cluster runs already: its workers have the resources it was started with")
         self._own_cluster: LocalCluster | None = None
         self._session: Session | None = None
         self._is_starting = False
@@ -240,6 +251,7 @@ class Executor(Inspecting, Steering, Adapters):
         retries: int = 0,
         priority: int = 0,
         timeout: float | None = None,
+        resources: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> Future:
         """Have a function called on the cluster.
@@ -262,15 +274,19 @@ class Executor(Inspecting, Steering, Adapters):
             Higher ones run first.
         timeout
             Seconds it may run; then it is stopped, and errs with TaskTimeoutError.
+        resources
+            What it takes of its worker's resources while it runs, as ``{"GPU": 1}``. It waits for a worker that has so
+            much free.
 
         Raises
         ------
         PackingError
             The function or an argument cannot be pickled; nothing was sent.
         TypeError
-            ``func`` is not callable, or ``allow_other_workers`` no bool.
+            ``func`` is not callable, ``allow_other_workers`` no bool, or a worker or resource of a wrong type.
         UsageError
-            ``allow_other_workers`` without ``workers``, a negative number, or a future of another executor.
+            ``allow_other_workers`` without ``workers``, no worker among these, a number or an amount that is negative,
+            or a future of another executor.
         CancelledError
             A future among the arguments was cancelled.
         ClusterClosedError
@@ -281,6 +297,7 @@ class Executor(Inspecting, Steering, Adapters):
         options = make_options(
             workers,
             allow_other_workers,
+            resources,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -303,6 +320,7 @@ class Executor(Inspecting, Steering, Adapters):
         workers: Workers = None,
         timeout_s: float = 0.0,
         on_output: Callable[[str, str], object] | None = None,
+        resources: Mapping[str, float] | None = None,
     ) -> Future:
         """Have a function called, with everything a tool may want to say about the task.
 
@@ -314,6 +332,7 @@ class Executor(Inspecting, Steering, Adapters):
         options = make_options(
             workers,
             False,
+            resources,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -357,6 +376,7 @@ class Executor(Inspecting, Steering, Adapters):
         retries: int = 0,
         priority: int = 0,
         timeout: float | None = None,
+        resources: Mapping[str, float] | None = None,
         maxsize: int = AHEAD_MAX,
         **kwargs: Any,
     ) -> Any:
@@ -375,7 +395,7 @@ class Executor(Inspecting, Steering, Adapters):
             As `submit`; or a list with one set of workers for each call.
         maxsize
             For iterators and queues: how many futures are made ahead of their reader.
-        pure, allow_other_workers, retries, priority, timeout
+        pure, allow_other_workers, retries, priority, timeout, resources
             As `submit`, for each call.
 
         Returns
@@ -401,6 +421,7 @@ class Executor(Inspecting, Steering, Adapters):
         make = functools.partial(
             make_options,
             allow_other_workers=allow_other_workers,
+            resources=resources,
             retries=retries,
             priority=priority,
             pure=pure,

@@ -3,6 +3,8 @@
 The panel, the task stream, the Lab sidebar and the command line all read these and nothing else.
 """
 
+from msgspec import field
+
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
 
 
@@ -63,6 +65,7 @@ class WorkerView(Record):
     heard_s: float  # seconds since it was last heard
     restarts: int
     last_death: str
+    resources: dict[str, tuple[float, float]] = field(default_factory=dict)  # declared, and what of it no task has now
 
 
 class FunctionView(Record):

@@ -23,7 +23,7 @@ class TaskOptions(Record):
     """What all tasks of one submission share.
 
     ``workers`` names workers or hosts that may run them (all when empty); with ``loose`` others may when none of
-    these is there. ``group`` says which cell or run asked: it comes back in events.
+    these is there. A worker must have declared the ``resources`` and have them free. ``group`` says which cell or run asked: it comes back in events.
     """
 
     priority: int = 0
@@ -34,6 +34,7 @@ class TaskOptions(Record):
     pure: bool = True
     group: str = ""
     output: bool = False  # forward prints while the task runs
+    resources: tuple[tuple[str, float], ...] = ()  # what it takes of its worker's, sorted by name
 
 
 class Submit(Message, tag=10):

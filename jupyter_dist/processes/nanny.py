@@ -260,6 +260,7 @@ class Nanny:
             page=str(self._folder.page(birth)),
             settings=config.settings,
             objects=config.objects,
+            resources=config.resources,
         )
 
     def _bury(self, effect: Bury) -> None:

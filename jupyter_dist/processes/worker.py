@@ -158,6 +158,7 @@ class Worker:
                 memory_bytes_max=config.memory_bytes_max,
                 nanny=config.nanny,
                 python=platform.python_version(),
+                resources=config.resources,
             )
         )
         return link.lost

@@ -39,8 +39,8 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True) -> None:
-        self.world = World(seed, has_store=has_store)
+    def __init__(self, seed: int, *, has_store: bool = True, has_extras: bool = True) -> None:
+        self.world = World(seed, has_store=has_store, has_extras=has_extras)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -145,9 +145,9 @@ class Simulation:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True) -> Outcome:
+def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True, has_extras: bool = True) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store)
+    simulation = Simulation(seed, has_store=has_store, has_extras=has_extras)
     world = simulation.world
     fault = ""
     try:

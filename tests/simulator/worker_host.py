@@ -140,7 +140,8 @@ class WorkerHost:
         self._number = self._numbers[link.source] = next(self._links)
         slots = self.world.swarm.slots
         host = self.nanny
-        self._say(RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3"))
+        has = self.world.extras.resources
+        self._say(RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", has))
 
     def _say(self, *messages: Any) -> None:
         if self._link is not None and messages:
@@ -251,6 +252,7 @@ class WorkerHost:
         task = run.ready.task
         plan = self.world.plans[task.key]
         self.parties.oracles.ran(run.attempt, task.key, self.name, self.pid)
+        self.parties.oracles.judge_resources(self.name, [r.ready.task.key for r in self.slots if r is not None])
         self._reports.append(Began(run.attempt))
         missing = self._map(run)
         if missing is not None:

@@ -45,6 +45,7 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     member = Member(incarnation, message.name, message.host, message.pid, message.address, message.slots)
     member.nanny = message.nanny
     member.memory_bytes_max = message.memory_bytes_max
+    member.resources = message.resources
     member.joined_s = member.heard_s = now
     state.add_member(member)
     state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)

@@ -139,6 +139,7 @@ def _worker_view(state: State, member: Member, now: float) -> WorkerView:
         heard_s=silent_s,
         restarts=nanny.deaths.get(member.name, 0) if nanny else 0,
         last_death=nanny.last_death.get(member.name, "") if nanny else "",
+        resources={name: (member.resources.get(name, 0.0), left) for name, left in member.free().items()},
     )
 
 

@@ -1,0 +1,23 @@
+"""What newer worlds have besides: resources of workers, and tasks that need them.
+
+Drawn by a generator of its own, so that the worlds of older stories stay as they were.
+"""
+
+import random
+
+AMOUNTS: tuple[dict[str, float], ...] = ({"GPU": 1.0}, {"GPU": 2.0, "memory": 1.0}, {})
+
+
+class Extras:
+    """One seed's extras."""
+
+    def __init__(self, seed: int, *, is_used: bool) -> None:
+        self.rng = random.Random(f"extras {seed}")
+        self.resources: dict[str, float] = self.rng.choice(AMOUNTS) if is_used else {}  # of every worker
+
+    def needs(self) -> tuple[tuple[str, float], ...]:
+        """Draw what a task needs of them."""
+        if not self.resources or self.rng.random() < 0.6:
+            return ()
+        parts = self.rng.sample(sorted(self.resources), self.rng.randint(1, len(self.resources)))
+        return tuple((name, self.rng.choice((0.1, 0.3, 1.0))) for name in sorted(parts))
