@@ -9,18 +9,11 @@ import heapq
 from jupyter_dist.core.resources import Amounts
 from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.records import Task
-from jupyter_dist.messages import TaskOptions
 
 QUEUE_SLACK_MAX = 1000  # dead entries a queue may hold before it is rebuilt
 
 QueueEntry = tuple[int, int, int, Task]
 Restriction = tuple[tuple[str, ...], bool, Amounts]  # workers, whether others may when these are gone, resources
-
-
-def restriction_of(options: TaskOptions) -> Restriction | None:
-    """Return what restricts the choice of a worker, None if nothing does."""
-    is_free = not options.workers and not options.resources
-    return None if is_free else (options.workers, options.loose, options.resources)
 
 
 def is_live(entry: QueueEntry) -> bool:

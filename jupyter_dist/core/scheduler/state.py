@@ -23,11 +23,11 @@ from jupyter_dist.core.scheduler.arcs import (
     TaskState,
 )
 from jupyter_dist.core.scheduler.effects import Effects
-from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, restriction_of, trim
+from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import ErrorView, FunctionBody, Message, TaskEvent
+from jupyter_dist.messages import ErrorView, FunctionBody, Message, TaskEvent, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -191,8 +191,7 @@ class State:
         elif was == QUEUED:
             if task in self.suspects:
                 self._leave_suspects(task, to)
-            restriction = restriction_of(task.options)
-            trim(self.queue if restriction is None else self.restricted.get(restriction, []), self.counts[QUEUED])
+            trim(self._queue_of(task.options), self.counts[QUEUED])
         if to == FORGOTTEN:
             self._remove(task)
 
@@ -202,8 +201,12 @@ class State:
             return
         self._last_serial += 1
         entry = (-task.options.priority, task.order, self._last_serial, task)
-        restriction = restriction_of(task.options)
-        heapq.heappush(self.queue if restriction is None else self.restricted.setdefault(restriction, []), entry)
+        heapq.heappush(self._queue_of(task.options), entry)
+
+    def _queue_of(self, options: TaskOptions) -> list[QueueEntry]:
+        if not options.workers and not options.resources:
+            return self.queue
+        return self.restricted.setdefault((options.workers, options.loose, options.resources), [])
 
     def _leave_suspects(self, task: Task, to: TaskState) -> None:
         if to != PROCESSING:
