@@ -19,6 +19,7 @@ from jupyter_dist.client.blocking import Aside, Remotely, begin, block
 from jupyter_dist.client.calls import check_callable, check_count, check_key, check_timeout, make_options, pack_call
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
+from jupyter_dist.client.explaining import Explaining
 from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
@@ -43,7 +44,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Adapters):
+class Executor(Inspecting, Explaining, Steering, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters

@@ -91,6 +91,14 @@ class TaskHome(Record):
     nbytes: int
 
 
+class TaskExplanation(Record):
+    """Why a task is not running, or what it is. ``state`` is unknown for a key that the cluster does not know."""
+
+    key: str
+    state: str
+    reasons: tuple[str, ...]
+
+
 class ErrorView(Record):
     """One task that erred."""
 

@@ -3,7 +3,7 @@
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
 from jupyter_dist.messages.handshake import OpenSession, Refused, Welcome
-from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
+from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskExplanation, TaskHome, Unwatch, Watch
 
 
 class TaskSpec(Record):
@@ -112,6 +112,13 @@ class DescribeTasks(Message, tag=22):
     keys: tuple[str, ...] = ()
 
 
+class Explain(Message, tag=170):
+    """Ask why tasks are not running, or what they are."""
+
+    request: int
+    keys: tuple[str, ...]
+
+
 class RetryKeys(Message, tag=23):
     """Try these erred tasks again, and with them the inputs whose error they passed on."""
 
@@ -172,6 +179,7 @@ class Answer(Message, tag=35):
     error: str = ""
     snapshot: ClusterSnapshot | None = None
     tasks: tuple[TaskHome, ...] = ()
+    explanations: tuple[TaskExplanation, ...] = ()
 
 
 FromClient = (
@@ -187,6 +195,7 @@ FromClient = (
     | Describe
     | DescribeTasks
     | RetryKeys
+    | Explain
     | CloseSession
     | Watch
     | Unwatch

@@ -11,6 +11,7 @@ from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
     completion,
     dispatch,
+    explaining,
     invariants,
     lifetime,
     membership,
@@ -25,6 +26,7 @@ from jupyter_dist.messages import (
     CloseSession,
     Describe,
     DescribeTasks,
+    Explain,
     InputMissing,
     Message,
     MissingValue,
@@ -72,6 +74,7 @@ CLIENT: dict[type, Handler] = {
     StopCluster: lifetime.on_stop,
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
+    Explain: explaining.on_explain,
     RetryKeys: submission.on_retry,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,

@@ -191,7 +191,7 @@ class State:
         elif was == QUEUED:
             if task in self.suspects:
                 self._leave_suspects(task, to)
-            trim(self._queue_of(task.options), self.counts[QUEUED])
+            trim(self.queue_of(task.options), self.counts[QUEUED])
         if to == FORGOTTEN:
             self._remove(task)
 
@@ -201,9 +201,10 @@ class State:
             return
         self._last_serial += 1
         entry = (-task.options.priority, task.order, self._last_serial, task)
-        heapq.heappush(self._queue_of(task.options), entry)
+        heapq.heappush(self.queue_of(task.options), entry)
 
-    def _queue_of(self, options: TaskOptions) -> list[QueueEntry]:
+    def queue_of(self, options: TaskOptions) -> list[QueueEntry]:
+        """Return the queue that tasks with these options are in."""
         if not options.workers and not options.resources:
             return self.queue
         return self.restricted.setdefault((options.workers, options.loose, options.resources), [])
