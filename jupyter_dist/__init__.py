@@ -24,6 +24,7 @@ _HOMES = {
     "as_completed": "jupyter_dist.client.arrivals",
     "default_executor": "jupyter_dist.client.executor",
     "errors": "",
+    "fire_and_forget": "jupyter_dist.client.keeping",
     "register_joblib": "jupyter_dist.client.adapters",
     "wait": "jupyter_dist.client.collecting",
 }

@@ -17,6 +17,7 @@ PUBLIC = [
     "as_completed",
     "default_executor",
     "errors",
+    "fire_and_forget",
     "load_ipython_extension",
     "register_joblib",
     "wait",

@@ -23,6 +23,7 @@ from jupyter_dist.client.explaining import Explaining
 from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
+from jupyter_dist.client.keeping import Keeping
 from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
 from jupyter_dist.client.orphans import failed_wish
@@ -44,7 +45,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Explaining, Steering, Adapters):
+class Executor(Inspecting, Explaining, Keeping, Steering, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -208,6 +209,11 @@ class Executor(Inspecting, Explaining, Steering, Adapters):
     def name(self) -> str:
         """The name of the cluster."""
         return self.info.name
+
+    @property
+    def owns_cluster(self) -> bool:
+        """Whether its cluster ends with it."""
+        return self._own_cluster is not None
 
     @property
     def is_closed(self) -> bool:

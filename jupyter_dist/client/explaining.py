@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from jupyter_dist.client import containers
@@ -39,7 +38,7 @@ class Explaining(Front):
         UsageError
             A future is of another executor.
         """
-        _check(futures)
+        containers.check_only_futures(futures)
         return self.perform(self._explain(containers.futures_of(self, futures)))
 
     async def _explain(self, futures: list[Future]) -> Explanations:
@@ -72,13 +71,3 @@ def _explanation(future: Future, told: dict[str, TaskExplanation], closed_reason
     if known is None or not _is_asked_for(future):
         return explain_here(future.wish, closed_reason)
     return Explanation(known.key, known.state, known.reasons)
-
-
-def _check(value: Any) -> None:
-    """Raise TypeError for what is no future, and no container of futures."""
-    if isinstance(value, Future):
-        return
-    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
-        raise TypeError(f"explain futures, not {value!r}")
-    for item in value.values() if isinstance(value, dict) else value:
-        _check(item)

@@ -59,6 +59,7 @@ from jupyter_dist.messages.submission import (
     DescribeTasks,
     Explain,
     FromClient,
+    KeepTasks,
     KeyCancelled,
     KeyErred,
     KeyFinished,

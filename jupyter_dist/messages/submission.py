@@ -119,6 +119,12 @@ class Explain(Message, tag=170):
     keys: tuple[str, ...]
 
 
+class KeepTasks(Message, tag=171):
+    """Have these tasks run to their end, whoever still wants them by then; afterwards they are not kept any more."""
+
+    keys: tuple[str, ...]
+
+
 class RetryKeys(Message, tag=23):
     """Try these erred tasks again, and with them the inputs whose error they passed on."""
 
@@ -196,6 +202,7 @@ FromClient = (
     | DescribeTasks
     | RetryKeys
     | Explain
+    | KeepTasks
     | CloseSession
     | Watch
     | Unwatch

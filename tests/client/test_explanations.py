@@ -54,7 +54,7 @@ def test_future_that_was_loaded_far_from_its_cluster_is_explained():
     assert "no open executor" in str(future.explain())
 
 
-@pytest.mark.parametrize("value", [5, "f-1", None, [5], {"a": "f"}, [["f"]]])
+@pytest.mark.parametrize("value", [5, "f-1", None, [5], iter([]), {"a": "f"}, [["f"]]])
 def test_what_is_no_future_is_a_type_error(value):
     with pytest.raises(TypeError):
         Explaining.explain(None, value)  # type: ignore[arg-type]  # refused before the executor is asked

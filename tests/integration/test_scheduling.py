@@ -5,11 +5,12 @@ import itertools
 import os
 import threading
 import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 
-from jupyter_dist import Executor, LocalCluster, wait
+from jupyter_dist import Executor, LocalCluster, fire_and_forget, wait
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from tests.integration.conftest import wait_until
 
@@ -145,3 +146,42 @@ def test_asynchronous_executor_explains_too(executor):
     text, states = asyncio.run(explain())
     assert "worker-9" in text
     assert states == ["queued"]
+
+
+def write_later(folder: str, number: int) -> None:
+    while not (Path(folder) / "go").exists():
+        time.sleep(0.005)
+    (Path(folder) / f"done-{number}").touch()
+
+
+def test_forgotten_tasks_run_to_their_end_after_the_session_was_closed(executor, tmp_path):
+    other = Executor(executor.info)
+    futures = other.map(write_later, [str(tmp_path)] * 6, range(6))
+    fire_and_forget({"all": futures, "again": [futures[0]]})
+    del futures
+    other.close()
+    (tmp_path / "go").touch()
+    wait_until(lambda: len(list(tmp_path.glob("done-*"))) == 6, "all have run")
+    wait_until(lambda: not any(executor.snapshot().counts.values()), "all was released")
+
+
+def test_cluster_that_ends_with_its_executor_ends_after_forgotten_tasks(tmp_path):
+    with Executor(n_workers=1) as own:
+        fire_and_forget(own.submit(write_later, str(tmp_path), 0))
+        (tmp_path / "go").touch()
+    assert (tmp_path / "done-0").exists()
+
+
+def test_what_cannot_be_kept_is_refused(executor):
+    future = executor.submit(thread_name, 12, workers="worker-9")
+    for wrong in (5, "f", [future, None], iter([future])):
+        with pytest.raises(TypeError):
+            fire_and_forget(wrong)
+    with Executor(executor.info) as other, pytest.raises(UsageError, match="another executor"):
+        other.fire_and_forget(future)
+    future.cancel()
+    with pytest.raises(CancelledError):
+        fire_and_forget(future)
+    with pytest.raises(ClusterClosedError):
+        other.fire_and_forget([])
+    fire_and_forget([])

@@ -1,4 +1,4 @@
-"""What newer worlds have besides: resources of workers, and tasks that need them.
+"""What newer worlds have besides: resources of workers and tasks that need them, tasks that are fired and forgotten.
 
 Drawn by a generator of its own, so that the worlds of older stories stay as they were.
 """
@@ -12,8 +12,13 @@ class Extras:
     """One seed's extras."""
 
     def __init__(self, seed: int, *, is_used: bool) -> None:
+        self.is_used = is_used
         self.rng = random.Random(f"extras {seed}")
         self.resources: dict[str, float] = self.rng.choice(AMOUNTS) if is_used else {}  # of every worker
+
+    def keeps(self) -> bool:
+        """Draw whether a client wants its tasks to run to their end in any case."""
+        return self.is_used and self.rng.random() < 0.15
 
     def needs(self) -> tuple[tuple[str, float], ...]:
         """Draw what a task needs of them."""

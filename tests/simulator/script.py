@@ -84,6 +84,7 @@ class Script:
                 pool.append(plan.key)
         fresh = [plan.key for plan in made if plan.key not in client.held]
         client.submit(made)
+        client.keep([key for key in fresh if key in client.held and world.extras.keeps()])
         if rng.random() < 0.3:  # only the end is wanted
             client.drop(key for key in fresh[:-1] if key in client.held)
 

@@ -136,7 +136,13 @@ def sessions_agree(state: State) -> Iterator[str]:
         for task in session.wants:
             if session not in task.sessions or state.tasks.get(task.key) is not task:
                 yield f"session {session.name} wants {task}, which says otherwise"
-    known = set(state.sessions.values())
+    for session_id, keeper in state.keepers.items():
+        if not keeper.wants or keeper.id != session_id:
+            yield f"keeper {session_id} keeps nothing, or is filed wrongly"
+        for task in keeper.wants:
+            if keeper not in task.sessions or task.state in (MEMORY, ERRED) or state.tasks.get(task.key) is not task:
+                yield f"{task} is kept though it is done, or does not know it"
+    known = {*state.sessions.values(), *state.keepers.values()}
     for task in state.tasks.values():
         if not known.issuperset(task.sessions):
             yield f"{task} is wanted by a session that is gone"

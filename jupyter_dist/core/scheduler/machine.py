@@ -13,6 +13,7 @@ from jupyter_dist.core.scheduler import (
     dispatch,
     explaining,
     invariants,
+    keeping,
     lifetime,
     membership,
     observing,
@@ -28,6 +29,7 @@ from jupyter_dist.messages import (
     DescribeTasks,
     Explain,
     InputMissing,
+    KeepTasks,
     Message,
     MissingValue,
     OpenSession,
@@ -76,6 +78,7 @@ CLIENT: dict[type, Handler] = {
     DescribeTasks: observing.on_describe_tasks,
     Explain: explaining.on_explain,
     RetryKeys: submission.on_retry,
+    KeepTasks: keeping.on_keep,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
 }

@@ -82,6 +82,7 @@ class State:
         self.tasks: dict[str, Task] = {}
         self.members: dict[int, Member] = {}
         self.sessions: dict[str, Session] = {}
+        self.keepers: dict[str, Session] = {}  # by the session's id: want for it what runs to its end in any case
         self.nannies: dict[int, Nanny] = {}
         self.session_of: dict[int, Session] = {}  # by incarnation, while connected
         self.member_at: dict[str, Member] = {}  # by address
@@ -238,6 +239,7 @@ class State:
         """Empty every table about tasks. Workers must hold and process nothing by now."""
         for session in self.sessions.values():
             session.wants.clear()
+        self.keepers.clear()
         for task in self.tasks.values():
             self.drop_stored(task)
         self.tasks.clear()
