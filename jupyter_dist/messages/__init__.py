@@ -39,6 +39,7 @@ from jupyter_dist.messages.handshake import (
     Welcome,
 )
 from jupyter_dist.messages.observation import (
+    AdaptView,
     ClusterSnapshot,
     ErrorView,
     FunctionView,
@@ -52,6 +53,7 @@ from jupyter_dist.messages.observation import (
     WorkerView,
 )
 from jupyter_dist.messages.submission import (
+    AdaptCluster,
     Answer,
     Cancel,
     CloseSession,
@@ -71,6 +73,7 @@ from jupyter_dist.messages.submission import (
     RestartCluster,
     RetryKeys,
     ScaleCluster,
+    StopAdapting,
     StopCluster,
     Submit,
     TaskOptions,
@@ -78,6 +81,7 @@ from jupyter_dist.messages.submission import (
     ToClient,
 )
 from jupyter_dist.messages.supervision import (
+    EndWorkers,
     FreeObjects,
     FromNanny,
     ProcessPulse,

@@ -110,6 +110,16 @@ class ErrorView(Record):
     error: ErrorInfo
 
 
+class AdaptView(Record):
+    """How a cluster scales itself. ``target`` is how many workers its load was worth at the last look."""
+
+    minimum: int
+    maximum: int
+    interval_s: float
+    wait_count: int
+    target: int
+
+
 class ClusterSnapshot(Record):
     """The cluster at one moment. ``last_event`` is the number of the newest event it includes."""
 
@@ -127,6 +137,7 @@ class ClusterSnapshot(Record):
     running: tuple[TaskView, ...]
     errors: tuple[ErrorView, ...]
     nannies: dict[str, str]  # worker name -> nanny name
+    adapting: AdaptView | None = None  # None: it keeps the number it was told
 
 
 class Watch(Message, tag=20):

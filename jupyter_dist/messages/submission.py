@@ -93,6 +93,22 @@ class ScaleCluster(Message, tag=16):
     workers: int
 
 
+class AdaptCluster(Message, tag=172):
+    """Scale the cluster by its load from now on, within these bounds; see `jupyter_dist.core.scaling`."""
+
+    request: int
+    minimum: int
+    maximum: int
+    interval_s: float
+    wait_count: int
+
+
+class StopAdapting(Message, tag=173):
+    """Keep the workers there are now."""
+
+    request: int
+
+
 class StopCluster(Message, tag=17):
     """End the cluster: workers, scheduler and nannies. Answered before the scheduler goes."""
 
@@ -197,6 +213,8 @@ FromClient = (
     | MissingValue
     | RestartCluster
     | ScaleCluster
+    | AdaptCluster
+    | StopAdapting
     | StopCluster
     | Describe
     | DescribeTasks

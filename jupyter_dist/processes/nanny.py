@@ -39,6 +39,7 @@ from jupyter_dist.core.supervisor import (
     Supervisor,
 )
 from jupyter_dist.messages import (
+    EndWorkers,
     FreeObjects,
     Message,
     ProcessPulse,
@@ -159,7 +160,7 @@ class Nanny:
         self._handle(Exited(child.name, code, is_busy))
 
     def _on_message(self, message: Message) -> None:
-        if isinstance(message, SetWorkers | ReplaceWorkers | StopHost):
+        if isinstance(message, SetWorkers | EndWorkers | ReplaceWorkers | StopHost):
             self._handle(message)
         elif isinstance(message, FreeObjects):
             self._remains.remove_objects(self._store, message.names)

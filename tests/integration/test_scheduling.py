@@ -12,6 +12,7 @@ import pytest
 
 from jupyter_dist import Executor, LocalCluster, fire_and_forget, wait
 from jupyter_dist.errors import ClusterClosedError, UsageError
+from jupyter_dist.settings import load_settings
 from tests.integration.conftest import wait_until
 
 pytestmark = pytest.mark.process
@@ -185,3 +186,39 @@ def test_what_cannot_be_kept_is_refused(executor):
     with pytest.raises(ClusterClosedError):
         other.fire_and_forget([])
     fire_and_forget([])
+
+
+def test_cluster_scales_itself_and_no_result_is_lost_by_it():
+    with Executor(n_workers=1, settings=load_settings(adapt_target_s=0.05)) as own:
+        own.adapt(minimum=0, maximum=3, interval=0.1, wait_count=2)
+        futures = own.map(span, [0.1] * 12, range(12), pure=False)
+        large = own.submit(bytes, 300_000)
+        wait_until(lambda: len(own.snapshot().workers) == 3, "as many workers as are worth it")
+        assert len({pid for pid, _, _ in own.gather(futures)}) >= 2
+        wait([large], timeout=10)
+        wait_until(lambda: len(own.snapshot().workers) == 1, "only the one that holds a result")
+        assert own.snapshot().adapting.maximum == 3
+        assert len(large.result(10)) == 300_000
+        large.release()
+        wait_until(lambda: not own.snapshot().workers, "none is needed")
+        assert own.submit(thread_name, 1).result(20)
+        own.scale(2)
+        own.wait_for_workers(2, timeout=20)
+        assert own.snapshot().adapting is None
+
+
+def test_bounds_that_are_none_are_refused(executor):
+    for wrong in (
+        {"minimum": -1},
+        {"minimum": 1.5},
+        {"minimum": 3, "maximum": 2},
+        {"minimum": 0, "maximum": 0},
+        {"maximum": 10**9},
+        {"interval": 0},
+        {"interval": "1"},
+        {"wait_count": 0},
+    ):
+        with pytest.raises(UsageError):
+            executor.adapt(**wrong)
+    assert executor.snapshot().adapting is None
+    executor.stop_adapting()

@@ -1,10 +1,12 @@
-"""What newer worlds have besides: resources of workers and tasks that need them, tasks that are fired and forgotten.
+"""What newer worlds have besides: resources of workers and tasks that need them, tasks that are fired and forgotten, a number of workers
+that follows the load.
 
 Drawn by a generator of its own, so that the worlds of older stories stay as they were.
 """
 
 import random
 
+WORKERS_MAX = 4  # of a world that scales itself
 AMOUNTS: tuple[dict[str, float], ...] = ({"GPU": 1.0}, {"GPU": 2.0, "memory": 1.0}, {})
 
 
@@ -13,8 +15,16 @@ class Extras:
 
     def __init__(self, seed: int, *, is_used: bool) -> None:
         self.is_used = is_used
+        self.is_adapted = False
         self.rng = random.Random(f"extras {seed}")
         self.resources: dict[str, float] = self.rng.choice(AMOUNTS) if is_used else {}  # of every worker
+
+    def bounds(self) -> tuple[int, int] | None:
+        """Draw between which numbers of workers the world scales itself, if it does."""
+        if not self.is_used or self.rng.random() < 0.6:
+            return None
+        self.is_adapted = True
+        return self.rng.randint(0, 1), self.rng.randint(1, WORKERS_MAX)
 
     def keeps(self) -> bool:
         """Draw whether a client wants its tasks to run to their end in any case."""

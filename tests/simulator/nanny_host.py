@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 from typing import Any
 
 from jupyter_dist.messages import (
     DeathCertificate,
+    EndWorkers,
     FreeObjects,
     ProcessPulse,
     Pulse,
@@ -33,7 +35,7 @@ class NannyHost:
         self.parties = parties
         self.world = parties.world
         self.name = name
-        self.wanted = wanted
+        self.numbers = set(range(wanted))  # of the workers that shall live
         self.is_alive = True
         self.workers: dict[str, WorkerHost | None] = {}  # None: about to be started
         self._link: Link | None = None
@@ -42,6 +44,11 @@ class NannyHost:
         self._connect()
         self._beat()
         self._keep()
+
+    @property
+    def wanted(self) -> int:
+        """How many workers shall live."""
+        return len(self.numbers)
 
     def _connect(self) -> None:
         if self.is_alive and self._link is None:
@@ -63,9 +70,8 @@ class NannyHost:
                 kept, self._kept = self._kept, []
                 if kept:
                     link.up.send(kept)
-            elif isinstance(message, SetWorkers):
-                self.wanted = message.workers
-                self._keep()
+            elif isinstance(message, SetWorkers | EndWorkers):
+                self._change(message)
             elif isinstance(message, FreeObjects):
                 self.parties.oracles.judge_freed(message.names)
                 self.world.store.free(message.names)
@@ -74,6 +80,16 @@ class NannyHost:
                     worker = self.workers.get(name)
                     if worker is not None:
                         self.end(worker, "asked", message.reason)
+
+    def _change(self, message: SetWorkers | EndWorkers) -> None:
+        if isinstance(message, EndWorkers):
+            self.numbers = {number for number in self.numbers if f"{self.name}-w{number}" not in message.names}
+        else:
+            free = (number for number in count() if number not in self.numbers)
+            while self.wanted < message.workers:
+                self.numbers.add(next(free))
+            self.numbers.difference_update(sorted(self.numbers)[message.workers :])
+        self._keep()
 
     def disconnected(self, link: Link, _reason: str) -> None:
         self._link, self._is_welcome = None, False
@@ -95,7 +111,7 @@ class NannyHost:
     # -- processes ---------------------------------------------------------------------------------------------------
 
     def _names(self) -> list[str]:
-        return [f"{self.name}-w{number}" for number in range(self.wanted)]
+        return [f"{self.name}-w{number}" for number in sorted(self.numbers)]
 
     def _keep(self) -> None:
         """Start what is missing and end what is too much."""

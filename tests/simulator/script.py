@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jupyter_dist.core.futures import UNLOADED
-from jupyter_dist.messages import STORE, MissingValue, RestartCluster, ScaleCluster
+from jupyter_dist.messages import STORE, AdaptCluster, MissingValue, RestartCluster, ScaleCluster
 from tests.simulator.client_host import ClientHost
 from tests.simulator.parties import Parties
 from tests.simulator.plans import Plan
@@ -33,12 +33,16 @@ class Script:
             "missing": self._miss,
         }
         for _ in range(self.world.swarm.clients):
-            self.clients.append(self._open())
-            self._submit(self.clients[-1])
+            self._submit(self.open())
+        bounds = self.world.extras.bounds()
+        if bounds is not None:
+            self.clients[0].say(AdaptCluster(self.next_request(), *bounds, 0.3, 2))
         self._next()
 
-    def _open(self) -> ClientHost:
-        return ClientHost(self.parties, f"client-{len(self.clients)}")
+    def open(self) -> ClientHost:
+        """Have one more client come."""
+        self.clients.append(ClientHost(self.parties, f"client-{len(self.clients)}"))
+        return self.clients[-1]
 
     def alive(self) -> list[ClientHost]:
         """Return the clients that are there."""
@@ -57,7 +61,7 @@ class Script:
             return
         rng = self.world.rng
         if not self.alive():
-            self.clients.append(self._open())
+            self.open()
         weights = self.world.swarm.actions
         name = rng.choices(list(weights), list(weights.values()))[0]
         client = rng.choice(self.alive())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.messages import ScaleCluster
+from tests.simulator.extras import WORKERS_MAX
 from tests.simulator.faults import Faults
 from tests.simulator.nanny_host import NannyHost
 from tests.simulator.oracles import Oracles
@@ -86,8 +87,12 @@ class Simulation:
         if not hosts_are_there or scheduler.is_paused or len(scheduler.machine.state.nannies) != len(self.nannies):
             self.world.clock.after(0.5, self._ask_for_workers)
             return
+        is_adapted = self.world.extras.is_adapted  # then any of its hosts may have gaps in its numbers: they are filled
+        count = WORKERS_MAX * self.world.swarm.hosts if is_adapted else len(self.world.names)
+        if not self.script.alive() and self.world.extras.is_used:
+            self.script.open()  # what was kept by those who are gone needs workers too
         for client in self.script.alive()[:1]:
-            client.say(ScaleCluster(self.script.next_request(), len(self.world.names)))
+            client.say(ScaleCluster(self.script.next_request(), count))
 
     def _until(self, what: Callable[[], str], words: str) -> None:
         world = self.world

@@ -105,6 +105,9 @@ def no_workers(looking: Looking) -> Iterator[str]:
         yield "there is no worker, and no host is connected that could start one: its nanny is gone or on its way back"
     elif state.restarts:
         yield f"the cluster is being restarted: {wanted} workers are on their way"
+    elif state.adaptation is not None:
+        every_s = state.adaptation.bounds.interval_s
+        yield f"there is no worker now; the cluster scales itself, and looks for work every {every_s:g} s"
     elif not wanted:
         yield "there is no worker, and none is wanted: call `executor.scale(n)`"
     else:

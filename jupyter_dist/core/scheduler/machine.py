@@ -9,6 +9,7 @@ from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
+    adapting,
     completion,
     dispatch,
     explaining,
@@ -23,6 +24,7 @@ from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
+    AdaptCluster,
     Cancel,
     CloseSession,
     Describe,
@@ -41,6 +43,7 @@ from jupyter_dist.messages import (
     RestartCluster,
     RetryKeys,
     ScaleCluster,
+    StopAdapting,
     StopCluster,
     Submit,
     TaskErred,
@@ -73,6 +76,8 @@ CLIENT: dict[type, Handler] = {
     MissingValue: submission.on_missing_value,
     RestartCluster: lifetime.on_restart,
     ScaleCluster: lifetime.on_scale,
+    AdaptCluster: adapting.on_adapt,
+    StopAdapting: adapting.on_stop_adapting,
     StopCluster: lifetime.on_stop,
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
@@ -191,7 +196,8 @@ class SchedulerMachine:
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        others = (observing.deadline(state), state.retract_at_s)
+        adapt_at_s = None if state.adaptation is None else state.adaptation.due_s
+        others = (observing.deadline(state), state.retract_at_s, adapt_at_s)
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
 
     def tick(self, now: float) -> Effects:
@@ -203,6 +209,7 @@ class SchedulerMachine:
             self._ticked_s = now
             membership.on_tick(state, now)
             lifetime.on_tick(state, now)
+        adapting.on_tick(state, now)
         observing.on_tick(state, now)
         return self._settle(now)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict, deque
 
+from jupyter_dist.core.scaling import Adaptation
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
     ARCS,
@@ -88,6 +89,7 @@ class State:
         self.member_at: dict[str, Member] = {}  # by address
         self.fenced: set[tuple[str, int]] = set()  # name and pid of workers that were replaced and may not come back
         self.restarts: list[PendingRestart] = []
+        self.adaptation: Adaptation | None = None  # how it scales itself
         self.retract_at_s: float | None = None  # when to look again for tasks in hand that others could begin
         self.detached = False  # stop when idle for long
         self.idle_since_s = now
