@@ -147,6 +147,9 @@ def _why_not_on(looking: Looking, task: Task, fitting: list[Member]) -> Iterator
             yield f"{member.name} is kept for {member.solo.key}, which may have killed a worker"
     troubled = [words for member in fitting if (words := trouble(looking, member))]
     yield from troubled[:LISTED_MAX]
+    wanted, there = lifetime.wanted_workers(looking.state), len(looking.state.members)
+    if there < wanted:
+        yield f"only {there} of {wanted} wanted workers are there"
 
 
 def _busy(fitting: list[Member]) -> str:

@@ -120,6 +120,13 @@ def busy_worker(bench, client):
     bench.pulse(next(iter(bench.state.nannies)), "w0", "running")
 
 
+def workers_fewer_than_wanted(bench, client):
+    bench.nanny(workers=4)
+    bench.worker("w0", nanny="n")
+    for key in ("runs", "hand", "a"):
+        bench.submit(client, key)
+
+
 def dying_worker(bench, client):
     bench.nanny()
     worker = bench.worker("w0", nanny="n")
@@ -234,6 +241,7 @@ TABLE = [
     (suspect_that_waits_for_a_worker_to_itself, "queued", ["killed 1 worker", "w1 is kept for it, and has 1 tasks"]),
     (silent_worker, "processing", ["w0 has not been heard for 2.0 s", "its process is stopped"]),
     (busy_worker, "processing", ["it computes in code that lets nothing else run"]),
+    (workers_fewer_than_wanted, "queued", ["1 of 1 slots of w0", "only 1 of 4 wanted workers are there"]),
     (dying_worker, "processing", ["w0 is gone"]),
     (running, "processing", ["it runs on w0 since 1.2 s"]),
     (just_given, "processing", ["given to w0 0.0 s ago", "as soon as its inputs are there"]),
