@@ -29,6 +29,7 @@ _HOMES = {
     "as_completed": "jupyter_dist.client.arrivals",
     "default_executor": "jupyter_dist.client.executor",
     "errors": "",
+    "fire_and_forget": "jupyter_dist.client.keeping",
     "progress": "jupyter_dist.client.progress",
     "register_joblib": "jupyter_dist.client.adapters",
     "wait": "jupyter_dist.client.collecting",

@@ -49,6 +49,7 @@ class Settings:
     hand_s: float = 0.01  # seconds of expected work a slot keeps in hand
     hand_max: int = 256  # tasks a slot keeps in hand at most
     retract_after_s: float = 0.02  # an unstarted task in hand is taken back after this, when others idle
+    adapt_target_s: float = 5.0  # a cluster that scales itself has workers to do its expected work in this time
     crash_limit: int = 2  # deaths a task may cause before it errs
 
     # what clients share by name: locks, events, queues, variables, published datasets

@@ -22,6 +22,7 @@ PUBLIC = [
     "as_completed",
     "default_executor",
     "errors",
+    "fire_and_forget",
     "load_ipython_extension",
     "progress",
     "register_joblib",

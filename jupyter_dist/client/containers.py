@@ -72,6 +72,16 @@ def _brief(value: object) -> str:
     return text if len(text) <= SHOWN_CHARS_MAX else f"a {type(value).__name__}"
 
 
+def check_only_futures(value: Any) -> None:
+    """Raise TypeError for what is no future, and no nesting of containers of futures."""
+    if isinstance(value, Future):
+        return
+    if not isinstance(value, (*SEQUENCES, dict)):
+        raise TypeError(f"give a future, or a list, tuple, set or dict of futures, not {value!r}")
+    for item in value.values() if isinstance(value, dict) else value:
+        check_only_futures(item)
+
+
 def futures_of(executor: object, value: Any) -> list[Future]:
     """Return the futures that a call is about, all of which must be an executor's own.
 

@@ -37,7 +37,7 @@ from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.protocol.inputs import InputRef
 
 VALUE_BYTES_MAX = 1024  # a constant up to this size travels with each task that needs it
-OPTIONS = ("workers", "allow_other_workers", "retries", "priority")
+OPTIONS = ("workers", "allow_other_workers", "retries", "priority", "resources")
 
 Key = Hashable
 Spec = tuple[str, bytes, tuple[str, ...]]
@@ -211,7 +211,8 @@ class TaskChoices:
         retries = chosen.get("retries") or 0
         check_count("retries", retries)
         workers, loose = chosen.get("workers"), chosen.get("allow_other_workers") or False
-        return make_options(workers or None, loose, retries=retries, priority=chosen.get("priority") or 0, pure=True)
+        priority, resources = chosen.get("priority") or 0, chosen.get("resources")
+        return make_options(workers or None, loose, resources, retries=retries, priority=priority, pure=True)
 
 
 class GraphPacking:

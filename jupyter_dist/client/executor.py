@@ -28,10 +28,12 @@ from jupyter_dist.client.calls import (
 )
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
+from jupyter_dist.client.explaining import Explaining
 from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
+from jupyter_dist.client.keeping import Keeping
 from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
 from jupyter_dist.client.orphans import failed_wish
@@ -42,6 +44,7 @@ from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
 from jupyter_dist.client.showing import Showing
 from jupyter_dist.client.steering import Steering
+from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.launch.connection_file import ClusterInfo
@@ -53,7 +56,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
+class Executor(Inspecting, Explaining, Steering, Keeping, Attaching, Showing, Publishing, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -69,6 +72,8 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         The name of this session, as others see it; by default the notebook or script.
     memory_limit : int or str, optional
         Memory of each worker of a new cluster, in bytes or as ``"2GB"``.
+    resources : dict, optional
+        What each worker of a new cluster has besides its slots, as ``{"GPU": 2}``.
     asynchronous : bool, default False
         Whether what would block returns an awaitable instead. Such an executor is started by ``await``, or by
         ``async with``.
@@ -86,7 +91,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
     ClusterStartError
         A new one did not come up.
     UsageError
-        Both an address and a number of workers were given.
+        Both an address and a number of workers were given, or resources for a cluster that runs already.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         *,
         name: str | None = None,
         memory_limit: int | str | None = None,
+        resources: Mapping[str, float] | None = None,
         asynchronous: bool = False,
         set_as_default: bool = True,
         start: bool = True,
@@ -113,9 +119,16 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         self._address = address
         self._set_as_default = set_as_default
         self._make_cluster = functools.partial(
-            LocalCluster, n_workers, threads_per_worker, memory_limit=memory_limit, settings=self.settings
+            LocalCluster,
+            n_workers,
+            threads_per_worker,
+            memory_limit=memory_limit,
+            resources=resources,
+            settings=self.settings,
         )
         self._is_new = address is None and (n_workers is not None or not is_running(DEFAULT_NAME))
+        if check_resources(resources) and not self._is_new:
+            raise UsageError("the cluster runs already: its workers have the resources it was started with")
         self._own_cluster: LocalCluster | None = None
         self._session: Session | None = None
         self._is_starting = False
@@ -216,6 +229,11 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         return self._session is not None
 
     @property
+    def owns_cluster(self) -> bool:
+        """Whether its cluster ends with it."""
+        return self._own_cluster is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was shut down, or its cluster is gone."""
         return self._is_shut or (self._session is not None and self._session.is_closed)
@@ -251,6 +269,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         retries: int = 0,
         priority: int = 0,
         timeout: float | None = None,
+        resources: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> Future:
         """Have a function called on the cluster.
@@ -273,15 +292,19 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
             Higher ones run first.
         timeout
             Seconds it may run; then it is stopped, and errs with TaskTimeoutError.
+        resources
+            What it takes of its worker's resources while it runs, as ``{"GPU": 1}``. It waits for a worker that has so
+            much free.
 
         Raises
         ------
         PackingError
             The function or an argument cannot be pickled; nothing was sent.
         TypeError
-            ``func`` is not callable, or ``allow_other_workers`` no bool.
+            ``func`` is not callable, ``allow_other_workers`` no bool, or a worker or resource of a wrong type.
         UsageError
-            ``allow_other_workers`` without ``workers``, a negative number, or a future of another executor.
+            ``allow_other_workers`` without ``workers``, no worker among these, a number or an amount that is negative,
+            or a future of another executor.
         CancelledError
             A future among the arguments was cancelled.
         ClusterClosedError
@@ -292,6 +315,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         options = make_options(
             workers,
             allow_other_workers,
+            resources,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -314,6 +338,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         workers: Workers = None,
         timeout_s: float = 0.0,
         on_output: Callable[[str, str], object] | None = None,
+        resources: Mapping[str, float] | None = None,
     ) -> Future:
         """Have a function called, with everything a tool may want to say about the task.
 
@@ -325,6 +350,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         options = make_options(
             workers,
             False,
+            resources,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -368,6 +394,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         retries: int = 0,
         priority: int = 0,
         timeout: float | None = None,
+        resources: Mapping[str, float] | None = None,
         maxsize: int = AHEAD_MAX,
         **kwargs: Any,
     ) -> Any:
@@ -386,7 +413,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
             As `submit`; or a list with one set of workers for each call.
         maxsize
             For iterators and queues: how many futures are made ahead of their reader.
-        pure, allow_other_workers, retries, priority, timeout
+        pure, allow_other_workers, retries, priority, timeout, resources
             As `submit`, for each call.
 
         Returns
@@ -412,6 +439,7 @@ class Executor(Inspecting, Steering, Attaching, Showing, Publishing, Adapters):
         make = functools.partial(
             make_options,
             allow_other_workers=allow_other_workers,
+            resources=resources,
             retries=retries,
             priority=priority,
             pure=pure,

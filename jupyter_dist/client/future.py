@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from jupyter_dist.client import current, travel
 from jupyter_dist.client.blocking import Opening, begin, perform
 from jupyter_dist.client.callbacks import run_later
+from jupyter_dist.client.explanations import Explanation
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
 from jupyter_dist.client.portrait import future_html, future_text
@@ -56,6 +57,9 @@ class Owner(Protocol):
 
     def retry(self, futures: Any) -> Any:
         """Run tasks that erred once more."""
+
+    async def explain_all(self, futures: list[Any]) -> list[Explanation]:
+        """Say why futures are not done, or what they are. A call of steps, see `blocking`."""
 
 
 class Future:
@@ -143,6 +147,18 @@ class Future:
         As `Executor.retry`.
         """
         return self.executor.retry([self])
+
+    def explain(self) -> Any:
+        """Say why it is not done, or what it is: an `Explanation` for a person, with ``state`` and ``reasons``.
+
+        It says what is missing, who may run it, what they are busy with, and where it is; also when it waits for ever.
+        With an asynchronous executor an awaitable of it. Of a closed executor only what is known here is told.
+        """
+        return perform(self._explain(), asynchronous=self.executor.asynchronous)
+
+    async def _explain(self) -> Explanation:
+        (explanation,) = await self.executor.explain_all([self])
+        return explanation
 
     def release(self) -> None:
         """Let go of the result now, not when this object is collected. A second call does nothing.

@@ -25,6 +25,7 @@ from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
+    AdaptCluster,
     Answer,
     ClaimedKey,
     ClaimParcels,
@@ -32,7 +33,9 @@ from jupyter_dist.messages import (
     ClusterStopped,
     Coordinated,
     Describe,
+    DescribeSessions,
     DescribeTasks,
+    Explain,
     FunctionBody,
     GiveUpRequest,
     Kept,
@@ -52,6 +55,7 @@ from jupyter_dist.messages import (
     RetryKeys,
     ScaleCluster,
     SessionView,
+    StopAdapting,
     StopCluster,
     Submit,
     TakeOver,
@@ -63,15 +67,19 @@ from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
 
-REPEATABLE = (
+REPEATABLE = (  # requests that may be granted twice
+    AdaptCluster,
     Describe,
+    DescribeSessions,
     DescribeTasks,
+    Explain,
+    Ping,
     RestartCluster,
     ScaleCluster,
+    StopAdapting,
     StopCluster,
-    Ping,
     TakeOver,
-)  # may be granted twice
+)
 
 
 class Session:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from jupyter_dist.messages import Cancel, Message, NameKeys, PutValue, Release, RetryKeys, Submit, TakeOver
+from jupyter_dist.messages import Cancel, KeepTasks, Message, NameKeys, PutValue, Release, RetryKeys, Submit, TakeOver
 
-KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver)
+KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks)
 
 
 class Outgoing:

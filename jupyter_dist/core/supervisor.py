@@ -2,8 +2,8 @@
 
 The nanny tells this machine what happened and does what it says, in order. An event needs no source: there is one
 scheduler, and at most one process of a name. What shall live is derived after each event: the
-scheduler (on the head host) and ``worker-0`` to ``worker-<wanted - 1>``. What is missing is started, what is too much is
-ended. A death is judged by its cause: a kill that was decided here is ``asked`` or ``memory`` however it looks from
+scheduler (on the head host) and the workers of so many numbers, the lowest that are free. What is missing is started,
+what is too much is ended, the highest number first unless others were named. A death is judged by its cause: a kill that was decided here is ``asked`` or ``memory`` however it looks from
 outside, and only deaths nobody decided count towards back-off.
 
 * A dead process is buried before its successor starts, and the successor has its name.
@@ -14,10 +14,12 @@ outside, and only deaths nobody decided count towards back-off.
 
 from __future__ import annotations
 
+from itertools import count
+
 import msgspec
 
 from jupyter_dist.errors import InvariantError
-from jupyter_dist.messages import ReplaceWorkers, SetWorkers, StopHost
+from jupyter_dist.messages import EndWorkers, ReplaceWorkers, SetWorkers, StopHost
 from jupyter_dist.settings import Settings
 
 SCHEDULER = "scheduler"
@@ -53,7 +55,7 @@ class OverMemory(msgspec.Struct, frozen=True):
     words: str
 
 
-Event = Begin | Ready | Exited | OverMemory | SetWorkers | ReplaceWorkers | StopHost
+Event = Begin | Ready | Exited | OverMemory | SetWorkers | EndWorkers | ReplaceWorkers | StopHost
 
 
 class StartProcess(msgspec.Struct, frozen=True):
@@ -128,7 +130,7 @@ class Supervisor:
     def __init__(self, *, head: bool, workers: int, settings: Settings) -> None:
         self._settings = settings
         self._head = head
-        self._wanted = workers
+        self._numbers = set(range(workers))  # of the workers that shall live
         self._living: dict[str, _Child] = {}
         self._waiting: dict[str, float] = {}  # name -> when it is started again
         self._early: dict[str, int] = {}  # early deaths in a row
@@ -144,7 +146,7 @@ class Supervisor:
     @property
     def wanted(self) -> int:
         """How many workers shall live."""
-        return 0 if self.is_stopping else self._wanted
+        return 0 if self.is_stopping else len(self._numbers)
 
     @property
     def is_stopping(self) -> bool:
@@ -197,6 +199,8 @@ class Supervisor:
                 return self._end(name, "memory", words)
             case SetWorkers():
                 self._on_set_workers(event.workers)
+            case EndWorkers():
+                self._on_end_workers(event)
             case ReplaceWorkers():
                 return self._on_replace_workers(event)
             case _:
@@ -239,7 +243,22 @@ class Supervisor:
         return [Say(f"{text}; next try in {wait_s:g} s")]
 
     def _on_set_workers(self, workers: int) -> None:
-        self._wanted = max(0, min(workers, self._settings.workers_max))
+        wanted = max(0, min(workers, self._settings.workers_max))
+        free = (number for number in count() if number not in self._numbers)
+        while len(self._numbers) < wanted:
+            self._numbers.add(next(free))
+        self._numbers.difference_update(sorted(self._numbers)[wanted:])
+        self._forget_unwanted()
+
+    def _on_end_workers(self, event: EndWorkers) -> None:
+        ended = {number for number in self._numbers if worker_name(number) in event.names}
+        self._numbers -= ended
+        self._forget_unwanted()
+        for name in map(worker_name, ended):
+            if name in self._living:
+                self._living[name].reason = event.reason
+
+    def _forget_unwanted(self) -> None:
         for name in [name for name in self._waiting if name not in self._names()]:
             del self._waiting[name]
             del self._early[name]
@@ -269,11 +288,12 @@ class Supervisor:
         return effects + self._plan_reports()
 
     def _names(self) -> list[str]:
-        workers = [worker_name(number) for number in range(self._wanted)]
+        workers = [worker_name(number) for number in sorted(self._numbers)]
         return [SCHEDULER, *workers] if self._head else workers
 
     def _surplus(self) -> list[str]:
-        workers = [name for name in self._living if name != SCHEDULER and _number(name) >= self.wanted]
+        wanted = set() if self.is_stopping else self._numbers
+        workers = [name for name in self._living if name != SCHEDULER and _number(name) not in wanted]
         return sorted(workers, key=_number, reverse=True)
 
     def _plan_life(self, now: float) -> list[Effect]:
@@ -283,7 +303,7 @@ class Supervisor:
             del self._waiting[name]
         effects: list[Effect] = []
         for name in self._surplus():
-            effects += self._end(name, "asked", "the cluster was scaled down")
+            effects += self._end(name, "asked", self._living[name].reason or "the cluster was scaled down")
         for name in self._names():
             if name not in self._living and name not in self._waiting:
                 effects.append(self._start(name, now))
@@ -317,8 +337,8 @@ class Supervisor:
         ready = sum(child.is_ready for child in self._living.values() if child.name != SCHEDULER)
         phases = ["scheduler up"]
         if ready:
-            phases.append(f"workers {ready}/{self._wanted}")
-        if ready >= self._wanted:
+            phases.append(f"workers {ready}/{len(self._numbers)}")
+        if ready >= len(self._numbers):
             phases.append("ready")
             self._is_up = True
         fresh = [phase for phase in phases if phase not in self._told]

@@ -64,6 +64,7 @@ from jupyter_dist.messages.journal import (
     DataRecord,
     HostRecord,
     JournalRecord,
+    KeepRecord,
     NamesRecord,
     ResultEntry,
     ResultsRecord,
@@ -73,11 +74,13 @@ from jupyter_dist.messages.journal import (
     WantRecord,
 )
 from jupyter_dist.messages.observation import (
+    AdaptView,
     ClusterSnapshot,
     ErrorView,
     FunctionView,
     Observation,
     TaskEvent,
+    TaskExplanation,
     TaskHome,
     TaskView,
     Unwatch,
@@ -85,6 +88,7 @@ from jupyter_dist.messages.observation import (
     WorkerView,
 )
 from jupyter_dist.messages.submission import (
+    AdaptCluster,
     Answer,
     Cancel,
     ClaimWishes,
@@ -93,7 +97,9 @@ from jupyter_dist.messages.submission import (
     Describe,
     DescribeSessions,
     DescribeTasks,
+    Explain,
     FromClient,
+    KeepTasks,
     KeyCancelled,
     KeyErred,
     KeyFinished,
@@ -110,6 +116,7 @@ from jupyter_dist.messages.submission import (
     RetryKeys,
     ScaleCluster,
     SessionView,
+    StopAdapting,
     StopCluster,
     Submit,
     TakeOver,
@@ -119,6 +126,7 @@ from jupyter_dist.messages.submission import (
     WantedKey,
 )
 from jupyter_dist.messages.supervision import (
+    EndWorkers,
     FreeObjects,
     FromNanny,
     KeepObjects,

@@ -19,6 +19,7 @@ SESSION = 7  # key: its id
 WANT = 8  # key: the session's id, "/", the task's key
 HOST = 9  # key: the nanny's name
 NAMES = 10  # key: the session's id
+KEEP = 12  # key: the session's id, "/", the task's key
 
 
 class SubmissionRecord(Record):
@@ -90,6 +91,12 @@ class NamesRecord(Record):
     names: tuple[tuple[str, str], ...]
 
 
+class KeepRecord(Record):
+    """That a task runs to its end for a client of this name, which may be gone."""
+
+    name: str
+
+
 class HostRecord(Record):
     """A nanny that was there."""
 
@@ -106,6 +113,7 @@ JournalRecord = (
     | SessionRecord
     | WantRecord
     | HostRecord
+    | KeepRecord
     | NamesRecord
 )
 RECORDS: dict[int, type] = {
@@ -118,5 +126,6 @@ RECORDS: dict[int, type] = {
     SESSION: SessionRecord,
     WANT: WantRecord,
     HOST: HostRecord,
+    KEEP: KeepRecord,
     NAMES: NamesRecord,
 }

@@ -4,7 +4,7 @@ from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
 from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
 from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
-from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
+from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskExplanation, TaskHome, Unwatch, Watch
 
 
 class TaskSpec(Record):
@@ -24,7 +24,7 @@ class TaskOptions(Record):
     """What all tasks of one submission share.
 
     ``workers`` names workers or hosts that may run them (all when empty); with ``loose`` others may when none of
-    these is there. ``group`` says which cell or run asked: it comes back in events.
+    these is there. A worker must have declared the ``resources`` and have them free. ``group`` says which cell or run asked: it comes back in events.
     """
 
     priority: int = 0
@@ -35,6 +35,7 @@ class TaskOptions(Record):
     pure: bool = True
     group: str = ""
     output: bool = False  # forward prints while the task runs
+    resources: tuple[tuple[str, float], ...] = ()  # what it takes of its worker's, sorted by name
 
 
 class Submit(Message, tag=10):
@@ -93,6 +94,22 @@ class ScaleCluster(Message, tag=16):
     workers: int
 
 
+class AdaptCluster(Message, tag=172):
+    """Scale the cluster by its load from now on, within these bounds; see `jupyter_dist.core.scaling`."""
+
+    request: int
+    minimum: int
+    maximum: int
+    interval_s: float
+    wait_count: int
+
+
+class StopAdapting(Message, tag=173):
+    """Keep the workers there are now."""
+
+    request: int
+
+
 class StopCluster(Message, tag=17):
     """End the cluster: workers, scheduler and nannies. Answered before the scheduler goes."""
 
@@ -116,6 +133,19 @@ class Ping(Message, tag=112):
     """Ask for a sign of life."""
 
     request: int
+
+
+class Explain(Message, tag=170):
+    """Ask why tasks are not running, or what they are."""
+
+    request: int
+    keys: tuple[str, ...]
+
+
+class KeepTasks(Message, tag=171):
+    """Have these tasks run to their end, whoever still wants them by then; afterwards they are not kept any more."""
+
+    keys: tuple[str, ...]
 
 
 class RetryKeys(Message, tag=23):
@@ -260,6 +290,7 @@ class Answer(Message, tag=35):
     snapshot: ClusterSnapshot | None = None
     tasks: tuple[TaskHome, ...] = ()
     sessions: tuple[SessionView, ...] = ()
+    explanations: tuple[TaskExplanation, ...] = ()
 
 
 FromClient = (
@@ -271,6 +302,8 @@ FromClient = (
     | MissingValue
     | RestartCluster
     | ScaleCluster
+    | AdaptCluster
+    | StopAdapting
     | StopCluster
     | Describe
     | DescribeTasks
@@ -280,6 +313,8 @@ FromClient = (
     | NameKeys
     | DescribeSessions
     | TakeOver
+    | Explain
+    | KeepTasks
     | CloseSession
     | Watch
     | Unwatch

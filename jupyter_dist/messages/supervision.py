@@ -32,6 +32,13 @@ class SetWorkers(Message, tag=110):
     workers: int
 
 
+class EndWorkers(Message, tag=174):
+    """End these workers, and keep so many fewer: a number that was ended is free for a later worker."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
 class ReplaceWorkers(Message, tag=111):
     """End these workers (all when empty) at once and start fresh ones."""
 
@@ -58,4 +65,4 @@ class KeepObjects(Message, tag=114):
 
 
 FromNanny = RegisterNanny | Pulse | WorkerDied
-ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | StopHost | FreeObjects | KeepObjects
+ToNanny = Welcome | Refused | SetWorkers | EndWorkers | ReplaceWorkers | StopHost | FreeObjects | KeepObjects

@@ -39,6 +39,7 @@ from jupyter_dist.core.supervisor import (
     Supervisor,
 )
 from jupyter_dist.messages import (
+    EndWorkers,
     FreeObjects,
     KeepObjects,
     Message,
@@ -163,7 +164,7 @@ class Nanny:
         self._handle(Exited(child.name, code, is_busy))
 
     def _on_message(self, message: Message) -> None:
-        if isinstance(message, SetWorkers | ReplaceWorkers | StopHost):
+        if isinstance(message, SetWorkers | EndWorkers | ReplaceWorkers | StopHost):
             self._handle(message)
         elif isinstance(message, FreeObjects):
             self._remains.remove_objects(self._store, message.names)
@@ -267,6 +268,7 @@ class Nanny:
             page=str(self._folder.page(birth)),
             settings=config.settings,
             objects=config.objects,
+            resources=config.resources,
         )
 
     def _bury(self, effect: Bury) -> None:

@@ -161,6 +161,7 @@ class Worker:
                 python=platform.python_version(),
                 held=held,
                 running=running,
+                resources=config.resources,
             )
         )
         return link.lost

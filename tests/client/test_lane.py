@@ -7,6 +7,7 @@ import pytest
 
 from jupyter_dist.client.calls import PackedCall
 from jupyter_dist.client.concurrent_future import ConcurrentFuture
+from jupyter_dist.client.explanations import Explanation
 from jupyter_dist.client.lane import AHEAD_S, Lane, _Pace
 from jupyter_dist.core.futures import Wish
 from jupyter_dist.errors import ClusterClosedError, FutureCancelledError
@@ -71,6 +72,9 @@ class Owner:
         assert force
 
     def retry(self, futures: Any) -> None:
+        raise AssertionError(futures)
+
+    async def explain_all(self, futures: list[Any]) -> list[Explanation]:
         raise AssertionError(futures)
 
 

@@ -13,6 +13,7 @@ from jupyter_dist.messages import (
     Cancel,
     CloseSession,
     DescribeSessions,
+    KeepTasks,
     Kept,
     KeyName,
     KeyWish,
@@ -109,6 +110,11 @@ class ClientHost:
         wish, is_new = self.table.wish(plan.key, plan.function.label)
         self.held[plan.key] = wish
         return wish if is_new else None
+
+    def keep(self, keys: Sequence[str]) -> None:
+        """Have tasks run to their end, whatever becomes of this client."""
+        if keys:
+            self.say(KeepTasks(tuple(keys)))
 
     def drop(self, keys: Iterable[str]) -> None:
         """Drop the user's Futures on these keys."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 from typing import Any
 
 from jupyter_dist.messages import (
     DeathCertificate,
+    EndWorkers,
     FreeObjects,
     KeepObjects,
     ProcessPulse,
@@ -34,7 +36,7 @@ class NannyHost:
         self.parties = parties
         self.world = parties.world
         self.name = name
-        self.wanted = wanted
+        self.numbers = set(range(wanted))  # of the workers that shall live
         self.is_alive = True
         self.workers: dict[str, WorkerHost | None] = {}  # None: about to be started
         self._link: Link | None = None
@@ -43,6 +45,11 @@ class NannyHost:
         self._connect()
         self._beat()
         self._keep()
+
+    @property
+    def wanted(self) -> int:
+        """How many workers shall live."""
+        return len(self.numbers)
 
     def _connect(self) -> None:
         if self.is_alive and self._link is None:
@@ -61,9 +68,8 @@ class NannyHost:
         for message in messages:
             if isinstance(message, Welcome):
                 self._on_welcome(link)
-            elif isinstance(message, SetWorkers):
-                self.wanted = message.workers
-                self._keep()
+            elif isinstance(message, SetWorkers | EndWorkers):
+                self._change(message)
             elif isinstance(message, FreeObjects):
                 self._free(message.names)
             elif isinstance(message, KeepObjects):
@@ -83,6 +89,16 @@ class NannyHost:
     def _free(self, names: Sequence[str]) -> None:
         self.parties.oracles.judge_freed(names)
         self.world.store.free(names)
+
+    def _change(self, message: SetWorkers | EndWorkers) -> None:
+        if isinstance(message, EndWorkers):
+            self.numbers = {number for number in self.numbers if f"{self.name}-w{number}" not in message.names}
+        else:
+            free = (number for number in count() if number not in self.numbers)
+            while self.wanted < message.workers:
+                self.numbers.add(next(free))
+            self.numbers.difference_update(sorted(self.numbers)[message.workers :])
+        self._keep()
 
     def disconnected(self, link: Link, _reason: str) -> None:
         self._link, self._is_welcome = None, False
@@ -104,7 +120,7 @@ class NannyHost:
     # -- processes ---------------------------------------------------------------------------------------------------
 
     def _names(self) -> list[str]:
-        return [f"{self.name}-w{number}" for number in range(self.wanted)]
+        return [f"{self.name}-w{number}" for number in sorted(self.numbers)]
 
     def _keep(self) -> None:
         """Start what is missing and end what is too much."""

@@ -294,6 +294,14 @@ class Oracles:
             if task.stored in names:
                 self.world.fail(f"the value of {task.key} is removed from the object store")
 
+    def judge_resources(self, worker: str, running: Sequence[str]) -> None:
+        """What runs together on a worker must not need more than it has."""
+        has = self.world.extras.resources
+        needed = [need for key in running for need in self.world.plans[key].options.resources]
+        for name, amount in has.items():
+            if sum(need for wanted, need in needed if wanted == name) > amount + 1e-6:
+                self.world.fail(f"{running} run together on {worker}, which has {amount} of {name}")
+
     # -- what clients hear -------------------------------------------------------------------------------------------
 
     def judge_wish(self, client: str, wish: Wish) -> None:

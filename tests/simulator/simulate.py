@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.core.scheduler.lifetime import wanted_workers
 from jupyter_dist.messages import ScaleCluster
+from tests.simulator.extras import WORKERS_MAX
 from tests.simulator.faults import Faults
 from tests.simulator.kernels import Kernels
 from tests.simulator.nanny_host import NannyHost
@@ -41,8 +42,16 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True, has_deaths: bool = True, has_kernels: bool = True) -> None:
-        self.world = World(seed, has_store=has_store, has_deaths=has_deaths)
+    def __init__(
+        self,
+        seed: int,
+        *,
+        has_store: bool = True,
+        has_deaths: bool = True,
+        has_kernels: bool = True,
+        has_extras: bool = True,
+    ) -> None:
+        self.world = World(seed, has_store=has_store, has_deaths=has_deaths, has_extras=has_extras)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -94,9 +103,13 @@ class Simulation:
         ):
             self.world.clock.after(0.5, self._ask_for_workers)
             return
-        if wanted_workers(scheduler.machine.state) != len(self.world.names):
+        is_adapted = self.world.extras.is_adapted  # then any of its hosts may have gaps in its numbers: they are filled
+        count = WORKERS_MAX * self.world.swarm.hosts if is_adapted else len(self.world.names)
+        if not self.script.alive() and self.world.extras.is_used:
+            self.script.open()  # what was kept by those who are gone needs workers too
+        if wanted_workers(scheduler.machine.state) != count or scheduler.machine.state.adaptation is not None:
             for client in self.script.alive()[:1]:
-                client.say(ScaleCluster(self.script.next_request(), len(self.world.names)))
+                client.say(ScaleCluster(self.script.next_request(), count))
             self.world.clock.after(2.0, self._ask_for_workers)  # it may be lost with its connection
 
     def _until(self, what: Callable[[], str], words: str) -> None:
@@ -171,9 +184,12 @@ def simulate(
     has_store: bool = True,
     has_deaths: bool = True,
     has_kernels: bool = True,
+    has_extras: bool = True,
 ) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store, has_deaths=has_deaths, has_kernels=has_kernels)
+    simulation = Simulation(
+        seed, has_store=has_store, has_deaths=has_deaths, has_kernels=has_kernels, has_extras=has_extras
+    )
     world = simulation.world
     fault = ""
     try:

@@ -69,6 +69,7 @@ def draw(rng: random.Random) -> Swarm:
         crash_limit=rng.choice((2, 2, 3)),
         fetches_max=rng.choice((1, 16)),
         start_s_max=20.0,
+        adapt_target_s=0.2,
     )
     return Swarm(
         settings=settings,

@@ -8,6 +8,7 @@ import pytest
 
 from jupyter_dist.core.scheduler import completion, invariants, lineage, machine, membership, recovery, submission
 from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker.state import State as WorkerState
 from jupyter_dist.messages import STORE, Cancel, RegisterWorker, Release, TakeOver, TaskFinished
@@ -29,7 +30,7 @@ def test_seeds_pass(first):
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
-        has = {name: story.get(name, False) for name in ("has_store", "has_kernels", "has_deaths")}
+        has = {name: story.get(name, False) for name in ("has_store", "has_kernels", "has_deaths", "has_extras")}
         outcome = simulate(story["seed"], story["events"], **has)
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
 
@@ -214,6 +215,25 @@ def take_over_in_silence(patch):
     patch.setitem(machine.CLIENT, TakeOver, on_take_over)
 
 
+def overcommit(patch):
+    """Give a worker tasks that need more than it has."""
+    patch.setattr(Member, "affords", Member.declares)
+    others = tuple(rule for rule in invariants.RULES if rule is not invariants.workers_agree)
+    patch.setattr(invariants, "RULES", others)
+
+
+def let_go_with_the_zombie(patch):
+    """Take back the resources of an attempt that nobody wants while it still runs."""
+    detach = State.detach
+
+    def forgetful(self, task, *, zombie=False):
+        member, attempt = task.member, task.attempt
+        detach(self, task, zombie=zombie)
+        member.holding.pop(attempt, None)
+
+    patch.setattr(State, "detach", forgetful)
+
+
 PLANTS = (
     accept_stale,
     lose_without_requeue,
@@ -233,6 +253,8 @@ PLANTS = (
     linger_for_ever,
     end_before_it_is_wanted,
     take_over_in_silence,
+    overcommit,
+    let_go_with_the_zombie,
 )
 
 

@@ -141,7 +141,9 @@ class WorkerHost:
         slots = self.world.swarm.slots
         host = self.nanny
         held, running = self.machine.list_kept()
-        self._say(RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running))
+        has = self.world.extras.resources
+        hello = RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running, has)
+        self._say(hello)
 
     def _say(self, *messages: Any) -> None:
         if self._link is not None and messages:
@@ -252,6 +254,7 @@ class WorkerHost:
         task = run.ready.task
         plan = self.world.plans[task.key]
         self.parties.oracles.ran(run.attempt, task.key, self.name, self.pid)
+        self.parties.oracles.judge_resources(self.name, [r.ready.task.key for r in self.slots if r is not None])
         self._reports.append(Began(run.attempt))
         missing = self._map(run)
         if missing is not None:

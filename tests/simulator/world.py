@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from tests.simulator.clock import Clock
+from tests.simulator.extras import Extras
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
@@ -39,15 +40,16 @@ class Peer(Protocol):
 class World:
     """One seed's world. The parties are put in by `simulate`."""
 
-    def __init__(self, seed: int, *, has_store: bool, has_deaths: bool) -> None:
+    def __init__(self, seed: int, *, has_store: bool, has_deaths: bool, has_extras: bool) -> None:
         self.store = Store(seed, is_used=has_store)
+        self.extras = Extras(seed, is_used=has_extras)
         self.rng = random.Random(seed)
         self.swarm: Swarm = draw(self.rng)
         if has_deaths:
             self.swarm = replace(self.swarm, faults=self.swarm.faults | draw_deaths(seed))
         self.clock = Clock(random.Random(self.rng.random()))
         self.names = [f"host{h}-w{n}" for h in range(self.swarm.hosts) for n in range(self.swarm.workers)]
-        self.plans = Plans(random.Random(self.rng.random()), self.names)
+        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras)
         self.is_calm = False  # no more faults
         self.busy_until_s: dict[str, float] = {}  # workers that are silent but at work
         self.partitions: set[frozenset[str]] = set()

@@ -6,10 +6,13 @@ Each check is named after what it asserts and yields one sentence for each contr
 from collections import Counter
 from collections.abc import Iterator
 
+from jupyter_dist.core.resources import ROUNDING
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.coordination.checks import coordination_agrees
+from jupyter_dist.core.scheduler.placement import restriction, suits
+from jupyter_dist.core.scheduler.queues import is_live
 from jupyter_dist.core.scheduler.records import Member, Task
-from jupyter_dist.core.scheduler.state import State, is_live
+from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.errors import InvariantError
 
 ROUNDING_S = 1e-6
@@ -89,6 +92,7 @@ def workers_agree(state: State) -> Iterator[str]:
             if member not in task.holders or task.state != MEMORY:
                 yield f"{member} holds {task}, which says otherwise"
         yield from _attempts_agree(member)
+        yield from _resources_agree(member)
         yield from _pools_agree(state, member)
     alive = set(state.members.values())
     for task in state.tasks.values():
@@ -105,6 +109,16 @@ def _attempts_agree(member: Member) -> Iterator[str]:
         yield f"{member}: occupancy {member.occupancy_s}"
 
 
+def _resources_agree(member: Member) -> Iterator[str]:
+    held = {attempt: task.options.resources for attempt, task in member.processing.items() if task.options.resources}
+    kept = {attempt: amounts for attempt, amounts in member.holding.items() if attempt not in member.zombies}
+    if kept != held:
+        yield f"{member}: resources {kept} noted, {held} are held"
+    for name, left in member.free().items():
+        if left < -ROUNDING * member.resources.get(name, 0.0):
+            yield f"{member}: {left} of {name} are free"
+
+
 def _pools_agree(state: State, member: Member) -> Iterator[str]:
     usable = member.state == "running" and member.solo is None
     if (member in state.idle) != (usable and member.load < member.slots):
@@ -113,6 +127,8 @@ def _pools_agree(state: State, member: Member) -> Iterator[str]:
         yield f"{member}: laden {member in state.laden} with {member.load} of {member.slots} slots"
     if member in state.open and (member in state.idle or not usable):
         yield f"{member}: in hand and idle at once"
+    if member in state.open and member in state.reserved:
+        yield f"{member}: reserved, and open for more"
 
 
 def sessions_agree(state: State) -> Iterator[str]:
@@ -125,10 +141,20 @@ def sessions_agree(state: State) -> Iterator[str]:
         nameless = session.names.keys() - {task.key for task in session.wants}
         if nameless:
             yield f"session {session.name} has names for {sorted(nameless)}, which it does not want"
-    known = set(owners)
+    known = {*owners, *state.keepers.values()}
     for task in state.tasks.values():
         if not known.issuperset(task.sessions):
             yield f"{task} is wanted by a session that is gone"
+
+
+def keepers_agree(state: State) -> Iterator[str]:
+    """Keepers want what is fired and forgotten as long as it is not done."""
+    for session_id, keeper in state.keepers.items():
+        if not keeper.wants or keeper.id != session_id:
+            yield f"keeper {session_id} keeps nothing, or is filed wrongly"
+        for task in keeper.wants:
+            if keeper not in task.sessions or task.state in (MEMORY, ERRED) or state.tasks.get(task.key) is not task:
+                yield f"{task} is kept though it is done, or does not know it"
 
 
 def functions_agree(state: State) -> Iterator[str]:
@@ -142,10 +168,16 @@ def functions_agree(state: State) -> Iterator[str]:
 
 
 def work_is_conserved(state: State) -> Iterator[str]:
-    """Nothing that any worker may run is queued while a worker has a free slot."""
-    is_waiting = state.recover_until_s is not None  # for workers of the scheduler before
-    if state.idle and not is_waiting and any(map(is_live, state.queue)):
+    """Nothing is queued while a worker that may run it has a free slot."""
+    if state.recover_until_s is not None:
+        return  # workers of the scheduler before are waited for
+    if state.idle and any(map(is_live, state.queue)):
         yield f"{len(state.queue)} tasks queued although {len(state.idle)} workers are idle"
+    for queue in state.restricted.values():
+        task = next((entry[3] for entry in queue if is_live(entry)), None)
+        names = () if task is None else restriction(state, task.options)
+        if task is not None and any(suits(member, names, task.options.resources) for member in state.idle):
+            yield f"{task} queued although a worker that may run it is idle"
 
 
 def store_agrees(state: State) -> Iterator[str]:
@@ -175,6 +207,7 @@ RULES = (
     states_are_justified,
     workers_agree,
     sessions_agree,
+    keepers_agree,
     functions_agree,
     work_is_conserved,
     store_agrees,

@@ -23,6 +23,7 @@ from jupyter_dist.messages import (
     FunctionBody,
     HostRecord,
     JournalRecord,
+    KeepRecord,
     Kept,
     NamesRecord,
     ResultEntry,
@@ -33,7 +34,19 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import (
+    DATA,
+    ERROR,
+    FUNCTION,
+    HOST,
+    KEEP,
+    NAMES,
+    RESULTS,
+    SESSION,
+    SUBMISSION,
+    TRIALS,
+    WANT,
+)
 
 ACK_S = 0.1  # how long a peer is left without a word that what it said is written
 TOLD_MAX = 512  # batches that are written and not acknowledged before that is done at once
@@ -82,6 +95,14 @@ class Ledger:
     def want(self, session: Session, task: Task, wish: int) -> None:
         """Note that a client wants a task otherwise than its submission says; with 0 that it does not."""
         self._write_row(task, WANT, f"{session.id}/{task.key}", WantRecord(wish))
+
+    def keep(self, keeper: Session, task: Task) -> None:
+        """Note that a task runs to its end for a client that may be gone by then."""
+        self._write_row(task, KEEP, f"{keeper.id}/{task.key}", KeepRecord(keeper.name))
+
+    def unkeep(self, keeper: Session, task: Task) -> None:
+        """Note that it does not, or is at its end."""
+        self._remove_row(task, KEEP, f"{keeper.id}/{task.key}")
 
     def function(self, body: FunctionBody) -> None:
         """Note a function that tasks call."""

@@ -74,9 +74,10 @@ def wanted_workers(state: State) -> int:
 
 
 def on_scale(state: State, session: Session, message: ScaleCluster, now: float) -> None:
-    """Spread a number of workers over the hosts."""
+    """Spread a number of workers over the hosts, and scale by load no longer."""
     error = _refuse_scale(state, message.workers)
     if not error:
+        state.adaptation = None
         nannies = tuple(state.nannies.values())
         each, more = divmod(message.workers, len(nannies))
         for index, nanny in enumerate(nannies):

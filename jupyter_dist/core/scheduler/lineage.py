@@ -7,6 +7,7 @@ chain of a million steps.
 
 from collections.abc import Iterable
 
+from jupyter_dist.core.scheduler import keeping
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, FORGOTTEN, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Task
 from jupyter_dist.core.scheduler.state import State
@@ -63,9 +64,13 @@ def finish(state: State, task: Task, now: float) -> None:
                 state.move(dependent, QUEUED, now)
     if task.sessions:
         tell_finished(state, task)
+        if state.keepers:
+            keeping.unkeep(state, task)
     for dependency in task.dependencies:
         if not dependency.consumers and not dependency.sessions:
             release(state, (dependency,), now)
+    if not task.sessions and not task.consumers:
+        release(state, (task,), now)
 
 
 def tell_finished(state: State, task: Task) -> None:
@@ -96,6 +101,8 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
             state.say(incarnation, KeyErred(wish, task.key, error))
         if task.dependents:
             stack.extend(dependent for dependent in task.dependents if dependent.state == WAITING)
+        if state.keepers:
+            keeping.unkeep(state, task)
         release(state, (task, *task.dependencies), now)
 
 

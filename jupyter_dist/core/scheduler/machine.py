@@ -9,10 +9,13 @@ from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
+    adapting,
     attaching,
     completion,
     dispatch,
+    explaining,
     invariants,
+    keeping,
     lifetime,
     membership,
     observing,
@@ -25,6 +28,7 @@ from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
     AcquireLease,
+    AdaptCluster,
     Cancel,
     ClaimParcels,
     ClaimWishes,
@@ -34,9 +38,11 @@ from jupyter_dist.messages import (
     Describe,
     DescribeSessions,
     DescribeTasks,
+    Explain,
     GetValue,
     GiveUpRequest,
     InputMissing,
+    KeepTasks,
     ListValues,
     Message,
     MissingValue,
@@ -54,6 +60,7 @@ from jupyter_dist.messages import (
     RetryKeys,
     ScaleCluster,
     SetValues,
+    StopAdapting,
     StopCluster,
     Submit,
     TakeItems,
@@ -89,15 +96,19 @@ CLIENT: dict[type, Handler] = {
     MissingValue: submission.on_missing_value,
     RestartCluster: lifetime.on_restart,
     ScaleCluster: lifetime.on_scale,
+    AdaptCluster: adapting.on_adapt,
+    StopAdapting: adapting.on_stop_adapting,
     StopCluster: lifetime.on_stop,
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
+    Explain: explaining.on_explain,
     RetryKeys: submission.on_retry,
     ClaimWishes: submission.on_claim,
     Ping: observing.on_ping,
     NameKeys: attaching.on_name_keys,
     DescribeSessions: attaching.on_describe_sessions,
     TakeOver: attaching.on_take_over,
+    KeepTasks: keeping.on_keep,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
     AcquireLease: leases.on_acquire,
@@ -240,11 +251,13 @@ class SchedulerMachine:
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
+        adapt_at_s = None if state.adaptation is None else state.adaptation.due_s
         others: tuple[float | None, ...] = (
             observing.deadline(state),
             state.retract_at_s,
             state.ledger.ack_due_s,
             state.recover_until_s,
+            adapt_at_s,
         )
         others += (state.admit_at_s,) if state.parked else ()
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
@@ -262,6 +275,7 @@ class SchedulerMachine:
         if state.ledger.ack_due_s is not None and now >= state.ledger.ack_due_s:
             for incarnation, message in state.ledger.acknowledge():
                 state.say(incarnation, message)
+        adapting.on_tick(state, now)
         observing.on_tick(state, now)
         return self._settle(now)
 

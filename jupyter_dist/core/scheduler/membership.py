@@ -50,6 +50,7 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     member = Member(incarnation, message.name, message.host, message.pid, message.address, message.slots)
     member.nanny = message.nanny
     member.memory_bytes_max = message.memory_bytes_max
+    member.resources = message.resources
     member.joined_s = member.heard_s = now
     state.add_member(member)
     state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)
@@ -77,7 +78,7 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
     """Note the end of a worker's connection; while its nanny may tell how it died, what it ran waits for that word."""
     if member.state == "dying":
         return
-    if member.processing and _nanny_of(state, member) is not None:
+    if member.processing and nanny_of(state, member) is not None:
         member.state = "dying"
         member.resolve_by_s = now + state.settings.certificate_wait_s
         state.refresh(member)
@@ -86,14 +87,15 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
         lose(state, member, reason, None, now)
 
 
-def _nanny_of(state: State, member: Member) -> Nanny | None:
+def nanny_of(state: State, member: Member) -> Nanny | None:
+    """Return the keeper of a worker's process, if it is connected."""
     return next((nanny for nanny in state.nannies.values() if nanny.name == member.nanny), None)
 
 
 def replace(state: State, member: Member, reason: str, now: float) -> None:
     """Give up a worker whose process still exists: it is fenced, and its nanny starts another."""
     state.fenced.add((member.name, member.pid))
-    nanny = _nanny_of(state, member)
+    nanny = nanny_of(state, member)
     if nanny is not None:
         state.say(nanny.incarnation, ReplaceWorkers((member.name,), reason))
     state.effects.closes[member.incarnation] = reason
@@ -217,7 +219,7 @@ def on_tick(state: State, now: float) -> None:
 
 def is_busy(state: State, member: Member, now: float) -> bool:
     """Whether a silent worker is seen at work from outside."""
-    nanny = _nanny_of(state, member)
+    nanny = nanny_of(state, member)
     if nanny is None or now - nanny.heard_s > state.settings.lease_s:
         return False
     _pid, process_state, cpu_percent = nanny.pulses.get(member.name, (0, "gone", 0.0))
@@ -226,7 +228,7 @@ def is_busy(state: State, member: Member, now: float) -> bool:
 
 def how_seen(state: State, member: Member) -> str:
     """Return in words how a worker's nanny sees it."""
-    nanny = _nanny_of(state, member)
+    nanny = nanny_of(state, member)
     if nanny is None:
         return "its nanny is gone as well"
     return f"its process is {nanny.pulses.get(member.name, (0, 'gone', 0.0))[1]}"

@@ -11,6 +11,7 @@ from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, 
 from jupyter_dist.core.scheduler.records import Member, Session, Task, Watcher
 from jupyter_dist.core.scheduler.state import LabelEntry, State
 from jupyter_dist.messages import (
+    AdaptView,
     Answer,
     ClusterSnapshot,
     Describe,
@@ -118,7 +119,13 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         running=tuple(islice(_running(state), RUNNING_MAX)),
         errors=tuple(state.errors),
         nannies={member.name: member.nanny for member in state.members.values()},
+        adapting=_adapt_view(state),
     )
+
+
+def _adapt_view(state: State) -> AdaptView | None:
+    adaptation = state.adaptation
+    return None if adaptation is None else AdaptView(*adaptation.bounds, adaptation.target)
 
 
 def _worker_view(state: State, member: Member, now: float) -> WorkerView:
@@ -145,6 +152,7 @@ def _worker_view(state: State, member: Member, now: float) -> WorkerView:
         heard_s=silent_s,
         restarts=nanny.deaths.get(member.name, 0) if nanny else 0,
         last_death=nanny.last_death.get(member.name, "") if nanny else "",
+        resources={name: (member.resources.get(name, 0.0), left) for name, left in member.free().items()},
     )
 
 

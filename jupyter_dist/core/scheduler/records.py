@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import KeysView
 
+from jupyter_dist.core.resources import Amounts, is_within
 from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
 
@@ -119,6 +120,7 @@ class Member:
         "heard_s",
         "held",
         "held_bytes",
+        "holding",
         "host",
         "incarnation",
         "joined_s",
@@ -131,6 +133,7 @@ class Member:
         "processing",
         "received",
         "resolve_by_s",
+        "resources",
         "running",
         "slots",
         "solo",
@@ -154,6 +157,8 @@ class Member:
         self.busy_s = 0.0  # when it was last seen silent but at work
         self.processing: dict[int, Task] = {}  # attempt -> task
         self.received = 0  # messages
+        self.resources: dict[str, float] = {}  # what it declared
+        self.holding: dict[int, Amounts] = {}  # attempt -> what it takes of them, also as a zombie
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
@@ -177,6 +182,22 @@ class Member:
     def fits(self, names: tuple[str, ...]) -> bool:
         """Whether one of these is its name, host or address."""
         return self.name in names or self.host in names or self.address in names
+
+    def free(self) -> dict[str, float]:
+        """Return what no attempt has of the resources it declared."""
+        left = dict(self.resources)
+        for amounts in self.holding.values():
+            for name, amount in amounts:
+                left[name] = left.get(name, 0.0) - amount
+        return left
+
+    def affords(self, needed: Amounts) -> bool:
+        """Whether it has these resources free now."""
+        return is_within(needed, self.free(), self.resources)
+
+    def declares(self, needed: Amounts) -> bool:
+        """Whether it would have them, if nothing else ran there."""
+        return is_within(needed, self.resources, self.resources)
 
     def __repr__(self) -> str:
         return f"<Member {self.name} {self.state}>"

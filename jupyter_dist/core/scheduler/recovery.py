@@ -20,7 +20,7 @@ def drop_held(state: State, member: Member, now: float) -> None:
     for task in held:
         state.drop_replica(task, member)
     for task in held:
-        lose_if_gone(state, task, now)
+        lose_if_gone(state, task, now, f"{member.name} was lost")
 
 
 def resolve(state: State, member: Member, certificate: DeathCertificate | None, now: float) -> None:
@@ -81,16 +81,16 @@ def lose_if_gone(state: State, task: Task, now: float, reason: str = "") -> None
     """Set a task in memory that nobody holds any more on its way again; data that was scattered has none."""
     if task.state != MEMORY or task.value is not None or task.stored or task.holders:
         return
-    _lose(state, task, now)
+    _lose(state, task, now, reason)
     if task.function is None:
         lineage.fail(state, task, lineage.describe_loss(task, reason or "nobody has it any more"), now)
     else:
         lineage.activate(state, task, now)
 
 
-def _lose(state: State, task: Task, now: float) -> None:
+def _lose(state: State, task: Task, now: float, reason: str) -> None:
     state.move(task, RELEASED, now)
-    state.record_task("lost", now, task)
+    state.record_task("lost", now, task, detail=reason)
     for incarnation, wish in state.wishes(task):
         state.say(incarnation, KeyLost(wish, task.key))
     for dependent in tuple(task.dependents or ()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from jupyter_dist.core.scheduler import lineage
+from jupyter_dist.core.scheduler import keeping, lineage
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.lifetime import wanted_workers
 from jupyter_dist.core.scheduler.records import Session, Task
@@ -21,6 +21,7 @@ from jupyter_dist.messages import (
     FunctionBody,
     HostRecord,
     KeepObjects,
+    KeepRecord,
     NamesRecord,
     ResultEntry,
     ResultsRecord,
@@ -30,7 +31,19 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import (
+    DATA,
+    ERROR,
+    FUNCTION,
+    HOST,
+    KEEP,
+    NAMES,
+    RESULTS,
+    SESSION,
+    SUBMISSION,
+    TRIALS,
+    WANT,
+)
 
 Records = Mapping[int, Mapping[str, Any]]
 RecordT = TypeVar("RecordT")
@@ -55,6 +68,7 @@ def restore(state: State, records: Records, now: float) -> None:
     _restore_errors(state, records, now)
     state.expected_nannies = frozenset(_of(records, HOST, HostRecord))
     state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
+    _restore_kept(state, records)
     tasks = tuple(state.tasks.values())
     lineage.release(state, tasks, now)
     for task in tasks:
@@ -176,6 +190,17 @@ def _restore_errors(state: State, records: Records, now: float) -> None:
         state.ledger.adopt_row(key, ERROR, key)
         state.move(task, ERRED, now)
         task.error = error
+
+
+def _restore_kept(state: State, records: Records) -> None:
+    for key, record in _of(records, KEEP, KeepRecord).items():
+        session_id, _, task_key = key.partition("/")
+        task = state.tasks.get(task_key)
+        if task is None or task.state in (MEMORY, ERRED):
+            state.ledger.discard(KEEP, key)
+            continue
+        state.ledger.adopt_row(task_key, KEEP, key)
+        keeping.restore(state, session_id, record.name, task)
 
 
 def has_to_wait(state: State, now: float) -> bool:

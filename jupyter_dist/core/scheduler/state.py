@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict, deque
 
+from jupyter_dist.core.scaling import Adaptation
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
     ARCS,
@@ -26,6 +27,7 @@ from jupyter_dist.core.scheduler.arcs import (
 from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
+from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
@@ -35,14 +37,6 @@ from jupyter_dist.settings import Settings
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
 TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
 IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
-QUEUE_SLACK_MAX = 1000  # dead entries a queue may hold before it is rebuilt
-
-QueueEntry = tuple[int, int, int, Task]
-
-
-def is_live(entry: QueueEntry) -> bool:
-    """Whether the task of a queue's entry is still to be handed out."""
-    return entry[3].state == QUEUED
 
 
 class FunctionEntry:
@@ -92,12 +86,14 @@ class State:
         self.tasks: dict[str, Task] = {}
         self.members: dict[int, Member] = {}
         self.sessions: dict[str, Session] = {}
+        self.keepers: dict[str, Session] = {}  # by the session's id: want for it what runs to its end in any case
         self.nannies: dict[int, Nanny] = {}
         self.session_of: dict[int, Session] = {}  # by incarnation, while connected
         self.member_at: dict[str, Member] = {}  # by address
         self.fenced: set[tuple[str, int]] = set()  # name and pid of workers that were replaced and may not come back
         self.restarts: list[PendingRestart] = []
         self.coordination = Coordination()  # what clients share by name; changed by the modules of that name
+        self.adaptation: Adaptation | None = None  # how it scales itself
         self.retract_at_s: float | None = None  # when to look again for tasks in hand that others could begin
         self.detached = False  # stop when idle for long
         self.idle_since_s = now
@@ -113,7 +109,8 @@ class State:
         self.freed: list[str] = []  # objects in the store that nobody needs and no nanny was told of yet
 
         self.queue: list[QueueEntry] = []  # heap; an entry whose task is not queued any more is dead
-        self.restricted: dict[TaskOptions, list[QueueEntry]] = {}  # the same, by which workers may run them
+        self.restricted: dict[Restriction, list[QueueEntry]] = {}  # the same, by which workers may run them
+        self.reserved: dict[Member, None] = {}  # get no more in hand: a task waits for their resources and a slot
         self.suspects: dict[
             Task, Member | None
         ] = {}  # queued tasks that may have killed a worker, and who is set apart
@@ -209,7 +206,7 @@ class State:
         elif was == QUEUED:
             if task in self.suspects:
                 self._leave_suspects(task, to)
-            self._trim_queue(task)
+            trim(self.queue_of(task.options), self.counts[QUEUED])
         if to == FORGOTTEN:
             self._remove(task)
 
@@ -231,10 +228,13 @@ class State:
             return
         self._last_serial += 1
         entry = (-task.options.priority, task.order, self._last_serial, task)
-        if task.options.workers:
-            heapq.heappush(self.restricted.setdefault(task.options, []), entry)
-        else:
-            heapq.heappush(self.queue, entry)
+        heapq.heappush(self.queue_of(task.options), entry)
+
+    def queue_of(self, options: TaskOptions) -> list[QueueEntry]:
+        """Return the queue that tasks with these options are in."""
+        if not options.workers and not options.resources:
+            return self.queue
+        return self.restricted.setdefault((options.workers, options.loose, options.resources), [])
 
     def _leave_suspects(self, task: Task, to: TaskState) -> None:
         if to != PROCESSING:
@@ -252,13 +252,6 @@ class State:
             member.solo = task
             self.refresh(member)
 
-    def _trim_queue(self, task: Task) -> None:
-        """Rebuild a task's queue when most of it is dead: a million cancelled tasks must not be kept by it."""
-        queue = self.restricted.get(task.options) if task.options.workers else self.queue
-        if queue is not None and len(queue) > 2 * self.counts[QUEUED] + QUEUE_SLACK_MAX:
-            queue[:] = filter(is_live, queue)
-            heapq.heapify(queue)
-
     def _remove(self, task: Task) -> None:
         del self.tasks[task.key]
         self.ledger.forget(task)
@@ -275,6 +268,7 @@ class State:
             session.wants.clear()
             session.names.clear()
         self.coordination.forget_all()
+        self.keepers.clear()
         for task in self.tasks.values():
             self.drop_stored(task)
         self.ledger.forget_all(self.tasks)
@@ -393,7 +387,14 @@ class State:
         self.idle.pop(member, None)
         self.open.pop(member, None)
         self.laden.pop(member, None)
+        self.reserved.pop(member, None)
         self.version += 1
+
+    def reserve(self, members: dict[Member, None]) -> None:
+        """Give these workers no more in hand, and again those that were reserved before."""
+        before, self.reserved = self.reserved, members
+        for member in (*before, *members):
+            self.refresh(member)
 
     def assign(self, task: Task, member: Member, now: float, attempt: int = 0) -> int:
         """Give a task to a worker, or take note that it has it, and return the number of the attempt."""
@@ -404,6 +405,8 @@ class State:
         task.member = member
         task.expected_s = self.expected_s(task)
         member.processing[attempt] = task
+        if task.options.resources:
+            member.holding[attempt] = task.options.resources
         member.occupancy_s += task.expected_s
         self.refresh(member)
         return attempt
@@ -418,6 +421,8 @@ class State:
         member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
         if zombie:
             member.zombies.add(task.attempt)
+        else:
+            member.holding.pop(task.attempt, None)
         if member.solo is task and not zombie:
             member.solo = None
         task.member = None
@@ -429,6 +434,7 @@ class State:
         if attempt not in member.zombies:
             return False
         member.zombies.discard(attempt)
+        member.holding.pop(attempt, None)
         if member.solo is not None and not member.load and member.solo not in self.suspects:
             member.solo = None
         self.refresh(member)
@@ -451,7 +457,7 @@ class State:
             self.idle.pop(member, None)
             settings = self.settings
             short = member.occupancy_s < slots * settings.hand_s and load < slots * settings.hand_max
-            if load <= slots or short:
+            if (load <= slots or short) and member not in self.reserved:
                 self.open[member] = None
             else:
                 self.open.pop(member, None)

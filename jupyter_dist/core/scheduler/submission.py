@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import lineage, recovery
+from jupyter_dist.core.scheduler import keeping, lineage, recovery
 from jupyter_dist.core.scheduler.arcs import ERRED, FORGOTTEN, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
@@ -129,11 +129,12 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
         if task in given_up or session not in task.sessions:
             continue
         given_up[task] = None
-        if len(task.sessions) == 1:
+        if all(other.id == session.id for other in task.sessions):
             stack.extend(task.dependents or ())
     wishes = tuple(session.wants[task] for task in given_up)
     for task in given_up:
         state.unwant(session, task)
+        keeping.unkeep(state, task, session.id)
         state.record_task("cancelled", now, task)
     state.say(session.incarnation, KeyCancelled(wishes, _why_cancelled(message.keys)))
     lineage.release(state, given_up, now, force=message.force)

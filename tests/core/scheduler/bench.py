@@ -90,11 +90,12 @@ class Bench:
 
     # -- peers
 
-    def worker(self, name="w0", *, slots=1, nanny="", pid=0, host="h", address="", held=(), running=()):
+    def worker(self, name="w0", *, slots=1, nanny="", pid=0, host="h", address="", held=(), running=(), resources=()):
         source = next(self._sources)
         self.pids[source] = pid or next(self._pids)
         address = address or f"unix:/{name}"
-        self.say(source, RegisterWorker(name, host, self.pids[source], address, slots, 0, nanny, "3.11", held, running))
+        pid, has = self.pids[source], dict(resources)
+        self.say(source, RegisterWorker(name, host, pid, address, slots, 0, nanny, "3.11", held, running, has))
         return source
 
     def nanny(self, name="n", workers=1):
