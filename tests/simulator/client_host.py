@@ -134,7 +134,7 @@ class ClientHost:
 
     def close(self) -> None:
         """Close the session in order."""
-        self.world.store.may_leak |= not self._is_welcome
+        self.world.store.may_leak |= not self._is_welcome or self._link.is_broken
         self.say(CloseSession())
         self._link.break_off(1.0, 0.0, 0.0, 0.0, "closed")
         self._leave()

@@ -35,6 +35,7 @@ from jupyter_dist.messages import (
     WantedKey,
     Withdrawn,
 )
+from tests.simulator.swarm import DEATHS
 from tests.simulator.world import World
 
 HARMLESS = frozenset({"kill-scheduler", "pause-scheduler", "break-client", "break-nanny"})  # these lose no result
@@ -256,7 +257,7 @@ class Oracles:
                 self.world.fail(f"{name} is lost, wanted {keys} and wants {lost[name].wants}")
         for name in lost.keys() - self._lost.keys():
             self._lost[name] = (self.world.now, {task.key for task in lost[name].wants})
-            is_all_heard = not self.world.swarm.actions["restart"] and "break-client" not in self.world.swarm.faults
+            is_all_heard = not self.world.swarm.actions["restart"] and self.world.swarm.faults.isdisjoint(DEATHS)
             if is_all_heard and not self.died_with.get(name, set()) <= self._lost[name][1]:
                 self.world.fail(f"{name} was killed with {self.died_with[name]}; of these only {self._lost[name]} left")
         for key, before in self._taken.items():
