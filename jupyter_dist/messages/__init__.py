@@ -13,6 +13,8 @@ This package imports `msgspec` and nothing of ours.
 from jupyter_dist.messages.assignment import (
     AssignedTask,
     AssignTask,
+    AttemptGoesOn,
+    AttemptWaits,
     DropFunctions,
     FreeKeys,
     FromWorker,
@@ -73,6 +75,7 @@ from jupyter_dist.messages.submission import (
     TaskOptions,
     TaskSpec,
     ToClient,
+    WantKeys,
 )
 from jupyter_dist.messages.supervision import (
     FreeObjects,

@@ -10,13 +10,15 @@ class TaskSpec(Record):
     """How one result is made. ``arguments`` is the pickled call; ``dependencies`` are the keys it needs as inputs.
 
     ``wish`` is the client's own number for wanting this key: it comes back in every answer, so that an answer to an
-    earlier wish for a key of the same name is never taken for this one's.
+    earlier wish for a key of the same name is never taken for this one's. ``held`` are keys whose Futures travel inside
+    the arguments as Futures: the task does not wait for them, and as long as it may run they are not let go.
     """
 
     key: str
     arguments: bytes
     dependencies: tuple[str, ...] = ()
     wish: int = 0
+    held: tuple[str, ...] = ()
 
 
 class TaskOptions(Record):
@@ -37,11 +39,15 @@ class TaskOptions(Record):
 
 
 class Submit(Message, tag=10):
-    """Tasks that call one function. Their dependencies are known already or stand earlier in the same batch."""
+    """Tasks that call one function. Their dependencies are known already or stand earlier in the same batch.
+
+    ``parent`` is the key of the task that submits them; empty when it is none.
+    """
 
     function: FunctionBody
     options: TaskOptions
     tasks: tuple[TaskSpec, ...]
+    parent: str = ""
 
 
 class PutValue(Message, tag=11):
@@ -117,6 +123,17 @@ class RetryKeys(Message, tag=23):
     keys: tuple[str, ...]
 
 
+class WantKeys(Message, tag=192):
+    """The client wants keys that others made known, each by a number of its own as in `TaskSpec`.
+
+    Each is answered when it has a value or an error, or at once by `KeyCancelled` when the cluster does not know it any
+    more. With a ``request`` there is an `Answer` besides, as soon as the wishes are noted.
+    """
+
+    wants: tuple[tuple[str, int], ...]
+    request: int = 0
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -186,6 +203,7 @@ FromClient = (
     | Describe
     | DescribeTasks
     | RetryKeys
+    | WantKeys
     | CloseSession
     | Watch
     | Unwatch

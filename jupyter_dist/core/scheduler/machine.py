@@ -16,11 +16,14 @@ from jupyter_dist.core.scheduler import (
     membership,
     observing,
     submission,
+    waiting,
 )
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
+    AttemptGoesOn,
+    AttemptWaits,
     Cancel,
     CloseSession,
     Describe,
@@ -43,6 +46,7 @@ from jupyter_dist.messages import (
     TaskFinished,
     TaskOutput,
     Unwatch,
+    WantKeys,
     Watch,
     Withdrawn,
     WorkerDied,
@@ -60,6 +64,8 @@ WORKER: dict[type, Handler] = {
     InputMissing: completion.on_input_missing,
     TaskOutput: completion.on_output,
     WorkerSample: completion.on_sample,
+    AttemptWaits: waiting.on_waits,
+    AttemptGoesOn: waiting.on_goes_on,
 }
 CLIENT: dict[type, Handler] = {
     Submit: submission.on_submit,
@@ -73,6 +79,7 @@ CLIENT: dict[type, Handler] = {
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
     RetryKeys: submission.on_retry,
+    WantKeys: submission.on_want_keys,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
 }

@@ -33,6 +33,7 @@ GUESS_S = 0.5  # how long a task of an unknown function is expected to take
 TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
 IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
 QUEUE_SLACK_MAX = 1000  # dead entries a queue may hold before it is rebuilt
+DEPTH_STEP = 1 << 48  # more than there are submissions
 
 QueueEntry = tuple[int, int, int, Task]
 
@@ -132,10 +133,10 @@ class State:
         self._last_attempt += 1
         return self._last_attempt
 
-    def next_order(self) -> int:
-        """Return the place of a new task in the order of submission."""
+    def next_order(self, parent: Task | None = None) -> int:
+        """Return the place of a new task in the order of submission; what a task submits comes before what others do."""
         self._last_order += 1
-        return self._last_order
+        return self._last_order if parent is None else self._last_order + (parent.order // DEPTH_STEP - 1) * DEPTH_STEP
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
@@ -150,12 +151,18 @@ class State:
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
-    def add_task(self, task: Task, dependencies: tuple[Task, ...]) -> None:
+    def add_task(self, task: Task, dependencies: tuple[Task, ...], held: tuple[Task, ...] = ()) -> None:
         """Enter a new task, released, behind its dependencies."""
         self.tasks[task.key] = task
         self.counts[RELEASED] += 1
         self._label(task).counts[RELEASED] += 1
-        task.dependencies = dependencies
+        task.dependencies = task.needs = dependencies
+        if held:
+            task.held, task.needs = held, dependencies + held
+            for kept in held:
+                if kept.keepers is None:
+                    kept.keepers = {}
+                kept.keepers[task] = None
         for dependency in dependencies:
             if dependency.dependents is None:
                 dependency.dependents = {}
@@ -184,10 +191,10 @@ class State:
         task.state = to
         task.since_s = now
         self.version += 1
-        if task.dependencies and (was in ACTIVE) != (to in ACTIVE):
+        if task.needs and (was in ACTIVE) != (to in ACTIVE):
             step = 1 if to in ACTIVE else -1
-            for dependency in task.dependencies:
-                dependency.consumers += step
+            for needed in task.needs:
+                needed.consumers += step
         if task.dependents and MEMORY in (was, to):
             step = -1 if to == MEMORY else 1
             for dependent in task.dependents:
@@ -241,6 +248,8 @@ class State:
         self._label(task).counts[FORGOTTEN] = 0
         for dependency in task.dependencies:
             (dependency.dependents or {}).pop(task, None)
+        for kept in task.held:
+            (kept.keepers or {}).pop(task, None)
         if task.function is not None:
             self._delist_function(task.function.id)
 
@@ -380,11 +389,17 @@ class State:
         member = task.member
         if member is None:
             return
-        del member.processing[task.attempt]
-        member.withdrawing.discard(task.attempt)
-        member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
-        if zombie:
-            member.zombies.add(task.attempt)
+        attempt = task.attempt
+        if attempt in member.waiting:
+            del member.waiting[attempt]
+            if zombie:
+                member.waiting[attempt] = None
+        else:
+            del member.processing[attempt]
+            member.withdrawing.discard(attempt)
+            member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
+            if zombie:
+                member.zombies.add(attempt)
         if member.solo is task and not zombie:
             member.solo = None
         task.member = None
@@ -392,8 +407,9 @@ class State:
         self.refresh(member)
 
     def bury_zombie(self, member: Member, attempt: int) -> bool:
-        """Free the slot of an attempt nobody wanted. Return whether there was one."""
+        """Free the slot of an attempt nobody wanted. Return whether it had one."""
         if attempt not in member.zombies:
+            member.waiting.pop(attempt, None)
             return False
         member.zombies.discard(attempt)
         if member.solo is not None and not member.load and member.solo not in self.suspects:
