@@ -48,6 +48,7 @@ class Settings:
     hand_max: int = 256  # tasks a slot keeps in hand at most
     retract_after_s: float = 0.02  # an unstarted task in hand is taken back after this, when others idle
     crash_limit: int = 2  # deaths a task may cause before it errs
+    waiting_max: int = 1000  # tasks of one worker that may wait for something of the cluster, each in a thread
 
     # output and watching
     output_bytes_max: int = 64 * KIB  # what is kept of one task's prints (the tail)
@@ -60,6 +61,7 @@ class Settings:
     idle_stop_s: float = 3600.0  # a detached cluster without a session stops after this
     linger_notebook_s: float = 3600.0  # a lost notebook session keeps its results for this long
     linger_script_s: float = 30.0
+    linger_task_s: float = 1.0  # that of a dead worker's tasks: these soon run elsewhere, and want the same
     restart_burst_max: int = 5  # deaths of one worker at start-up before its nanny waits longer
     restart_wait_s_max: float = 10.0
     workers_max: int = 1024

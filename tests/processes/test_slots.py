@@ -11,9 +11,9 @@ from jupyter_dist.core.worker.events import Began, Ended
 from jupyter_dist.messages import AssignedTask, FunctionBody, TaskErred, TaskFinished, TaskOutput
 from jupyter_dist.processes.interrupt import STOP_SIGNAL
 from jupyter_dist.processes.output import RoutedStream, current_capture
-from jupyter_dist.processes.slots import WITHDRAWN_MAX, Hand, Reports, Slots, make_output
+from jupyter_dist.processes.slots import WITHDRAWN_MAX, Hand, Reports, Slots, entries_of, make_output
 from jupyter_dist.settings import Settings
-from jupyter_dist.storage.page import PageWriter, read_page
+from jupyter_dist.storage.page import Inside, PageWriter, read_page
 
 PATIENCE_S = 20
 
@@ -65,10 +65,10 @@ def loop():
 def slots(loop, tmp_path):
     """Two slots in threads: slot 0's guard stays unused, as pytest has the main thread."""
     before = signal.getsignal(STOP_SIGNAL)
-    made = Slots(3, PageWriter(tmp_path / "page", 3), loop.wake, Settings(output_bytes_max=1000))
+    settings = Settings(output_bytes_max=1000, waiting_max=20)
+    made = Slots(3, PageWriter(tmp_path / "page", entries_of(3, settings)), loop.wake, settings)
     loop.slots = made
-    for slot in made._slots[1:]:
-        threading.Thread(target=slot.run, daemon=True).start()  # it waits at its empty hand when the test is over
+    made.start_others()  # they wait at their empty hand when the test is over
     yield made
     signal.signal(STOP_SIGNAL, before)
 
@@ -191,8 +191,8 @@ def test_large_result_is_reported_alive(slots, loop):
 def test_page_names_the_attempt_while_it_is_inside_user_code(slots, loop, tmp_path):
     path = tmp_path / "page"
     slots.hand.put([ready(7, read_page, str(path))])
-    assert cloudpickle.loads(loop.ended(7).reply.value) == (7,)
-    assert read_page(path) == ()
+    assert cloudpickle.loads(loop.ended(7).reply.value).computing == (7,)
+    assert read_page(path) == Inside()
 
 
 def test_two_slots_run_at_the_same_time(slots, loop):

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import msgspec
 
-from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, Attempt
+from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, WAITING, Attempt
 from jupyter_dist.core.worker.effects import NO_INPUTS, Live, ReadyTask, TakeBack
-from jupyter_dist.core.worker.events import Began, Ended, Printed, TakenBack
+from jupyter_dist.core.worker.events import Began, Ended, GoesOn, Printed, TakenBack, Waits
 from jupyter_dist.core.worker.state import State
-from jupyter_dist.messages import InputMissing, StopAttempt, TaskErred, Withdraw, Withdrawn
+from jupyter_dist.messages import (
+    AttemptGoesOn,
+    AttemptWaits,
+    InputMissing,
+    StopAttempt,
+    TaskErred,
+    Withdraw,
+    Withdrawn,
+)
 
 
 def make_ready(state: State, attempt: Attempt) -> None:
@@ -73,6 +81,22 @@ def on_began(state: State, event: Began, now: float) -> None:
         state.time_attempt(attempt, now + attempt.task.timeout_s)
 
 
+def on_waits(state: State, event: Waits) -> None:
+    """Tell the scheduler that an attempt needs no slot for a while. Its time goes on."""
+    attempt = state.attempts.get(event.attempt)
+    if attempt is not None:
+        attempt.step("waits")
+        state.effects.says.append(AttemptWaits(event.attempt))
+
+
+def on_goes_on(state: State, event: GoesOn) -> None:
+    """Tell the scheduler that it has one again."""
+    attempt = state.attempts.get(event.attempt)
+    if attempt is not None:
+        attempt.step("goes-on")
+        state.effects.says.append(AttemptGoesOn(event.attempt))
+
+
 def on_printed(state: State, event: Printed) -> None:
     """Forward what attempts print that somebody listens to."""
     state.effects.says.extend(output for output in event.output if output.attempt in state.attempts)
@@ -128,7 +152,8 @@ def abandon_all(state: State) -> None:
     attempts = list(state.attempts.values())
     hand = tuple(attempt.task.attempt for attempt in attempts if attempt.state == READY)
     state.effects.taken_back.append(TakeBack(hand, (), answer=False))
-    state.effects.interrupts.extend(attempt.task.attempt for attempt in attempts if attempt.state in {READY, RUNNING})
+    struck = [attempt.task.attempt for attempt in attempts if attempt.state in {READY, RUNNING, WAITING}]
+    state.effects.interrupts.extend(struck)
     for attempt in attempts:
         state.end_attempt(attempt, "abandoned")
     for key in list(state.held):
