@@ -9,29 +9,37 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jupyter_dist.client.future import Future
+from jupyter_dist.client.future import Future, Owner
 from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
+from jupyter_dist.client.session import CallSpec
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
 
 
 class PackedCall(NamedTuple):
-    """A call ready to be sent. ``futures`` are its inputs; keep it until it is sent, so that they are not released."""
+    """A call ready to be sent. ``futures`` are its inputs, ``held`` those that travel in it as futures.
+
+    Keep it until it is sent, so that they are not released.
+    """
 
     key: str
     arguments: bytes
     futures: tuple[Future, ...]
+    held: tuple[Future, ...] = ()
 
     @property
-    def spec(self) -> tuple[str, bytes, tuple[str, ...]]:
+    def spec(self) -> CallSpec:
         """The call as the session takes it."""
-        return self.key, self.arguments, tuple(future.key for future in self.futures)
+        inputs = tuple(future.key for future in self.futures)
+        if self.held:
+            return self.key, self.arguments, inputs, tuple(future.key for future in self.held)
+        return self.key, self.arguments, inputs
 
 
 def pack_call(
-    owner: object,
+    owner: Owner,
     function: FunctionBody,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -51,7 +59,7 @@ def pack_call(
     CancelledError
         A future was cancelled.
     """
-    arguments, futures = pack_arguments(args, kwargs)
+    arguments, futures, held = pack_arguments(args, kwargs, function)
     if len(arguments) > settings.argument_bytes_max:
         raise PackingError(
             f"the arguments of {function.label} are {len(arguments):,} bytes packed, more than the "
@@ -61,10 +69,10 @@ def pack_call(
     for future in futures.values():
         if future.cancelled() or not future.wish.number:
             future.raise_failure()  # says by what; a wish without a number is no task's
-        if future.executor is not owner:
+        if future.executor.session is not owner.session:
             raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
     key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
-    return PackedCall(key, arguments, tuple(futures.values()))
+    return PackedCall(key, arguments, tuple(futures.values()), held)
 
 
 def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool = False, **others: Any) -> TaskOptions:

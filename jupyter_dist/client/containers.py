@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_dist.client.future import Future
+from jupyter_dist.client.future import Future, Owner
 from jupyter_dist.errors import UsageError
 
 SEQUENCES = (list, tuple, set, frozenset)
@@ -24,7 +24,7 @@ def futures_in(value: Any) -> list[Future]:
     return []
 
 
-def futures_of(executor: object, value: Any) -> list[Future]:
+def futures_of(executor: Owner, value: Any) -> list[Future]:
     """Return the futures in a nesting, all of which must be an executor's own.
 
     Raises
@@ -34,7 +34,7 @@ def futures_of(executor: object, value: Any) -> list[Future]:
     """
     found = futures_in(value)
     for future in found:
-        if future.executor is not executor:
+        if future.executor.session is not executor.session:
             raise UsageError(f"{future!r} belongs to another executor")
     return found
 

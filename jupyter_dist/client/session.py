@@ -40,11 +40,16 @@ from jupyter_dist.messages import (
     Submit,
     TaskOptions,
     TaskSpec,
+    WantKeys,
     Welcome,
 )
+from jupyter_dist.processes import inside
 from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
+
+# A call: its key, its packed arguments, the keys of its inputs, and perhaps those of futures that travel in it.
+CallSpec = tuple[str, bytes, tuple[str, ...]] | tuple[str, bytes, tuple[str, ...], tuple[str, ...]]
 
 
 class Session:
@@ -119,10 +124,8 @@ class Session:
 
     # -- wishes: any thread ------------------------------------------------------------------------------------------
 
-    def submit(
-        self, function: FunctionBody, options: TaskOptions, calls: Iterable[tuple[str, bytes, tuple[str, ...]]]
-    ) -> list[Wish]:
-        """Wish for the results of calls of one function, each a key, packed arguments and keys of inputs.
+    def submit(self, function: FunctionBody, options: TaskOptions, calls: Iterable[CallSpec]) -> list[Wish]:
+        """Wish for the results of calls of one function.
 
         Raises
         ------
@@ -132,14 +135,29 @@ class Session:
         wishes, specs = [], []
         with self.lock:
             self.check_open()
-            for key, arguments, dependencies in calls:
+            for key, arguments, dependencies, *held in calls:
                 wish, is_new = self.table.wish(key, function.label)
                 wishes.append(wish)
                 if is_new:
-                    specs.append(TaskSpec(key, arguments, dependencies, wish.number))
+                    specs.append(TaskSpec(key, arguments, dependencies, wish.number, *held))
             if specs:
-                self._say(Submit(function, options, tuple(specs)))
+                self._say(Submit(function, options, tuple(specs), inside.running_key()))
         return wishes
+
+    def want(self, key: str, label: str) -> Wish:
+        """Wish for a key that others made known; it is cancelled soon if the cluster does not know it.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        with self.lock:
+            self.check_open()
+            wish, is_new = self.table.wish(key, label)
+            if is_new:
+                self._say(WantKeys(((key, wish.number),)))
+        return wish
 
     def retry(self, wishes: Iterable[Wish]) -> None:
         """Wish again for what erred; what did not is left as it is."""

@@ -88,6 +88,11 @@ def enter(host: Host) -> None:
     _host = host
 
 
+def is_worker() -> bool:
+    """Whether this process is a worker, and not forked from one."""
+    return _host is not None
+
+
 def host() -> Host | None:
     """Return which worker this process is, None if it is none.
 

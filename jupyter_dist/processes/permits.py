@@ -86,8 +86,12 @@ class Permits:
         self._idle: list[Holder] = []  # by number
 
     def issue(self, holder: Holder) -> None:
-        """Give a new permit to a runner that does not run yet."""
-        holder.has_permit = True
+        """Give a new permit to a runner that has none."""
+        with self._lock:
+            if holder in self._idle:
+                self._idle.remove(holder)
+            holder.has_permit = True
+            holder.call()
 
     # -- between two tasks -------------------------------------------------------------------------------------------
 

@@ -29,14 +29,14 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
         task = state.tasks.get(spec.key)
         if task is None:
             dependencies = _known(state, spec.dependencies)
-            held = _known(state, spec.held)
-            if dependencies is None or held is None:
+            if dependencies is None:
                 reason = f"{spec.key} needs a result that the cluster does not know any more"
                 state.say(session.incarnation, KeyCancelled((spec.wish,), reason))
                 continue
             task = Task(spec.key, function, message.options, state.next_order(parent))
             task.arguments = spec.arguments
-            state.add_task(task, dependencies, held)
+            held = dict.fromkeys(state.tasks[name] for name in spec.held if name in state.tasks)
+            state.add_task(task, dependencies, tuple(other for other in held if other not in dependencies))
         state.want(session, task, spec.wish)
         tell_now(state, session, task)
         lineage.activate(state, task, now)
