@@ -21,6 +21,8 @@ from jupyter_dist.processes import inside
 
 T = TypeVar("T")
 
+FORKED = "this process was forked from the one that made the Executor: make a new Executor here"
+
 
 class LoopThread:
     """An event loop that runs in a daemon thread."""
@@ -42,9 +44,7 @@ class LoopThread:
     def check(self) -> None:
         """Raise ClusterClosedError in a forked child and in the thread itself."""
         if os.getpid() != self.pid:
-            raise ClusterClosedError(
-                "this process was forked from the one that made the Executor: make a new Executor here"
-            )
+            raise ClusterClosedError(FORKED)
         if self.is_here():
             raise ClusterClosedError("a blocking call in the I/O thread would wait for itself: use the awaitable form")
 

@@ -1,17 +1,21 @@
 """Waits inside a task: a short one keeps the task's slot, a longer one gives it to another task meanwhile.
 
 So a task may wait for tasks that it submitted itself, on a cluster of one slot. Outside of tasks a wait is only a wait.
-A coroutine that waits in a task's own event loop is counted: its loop gives the slot away when it has nothing to do.
+A coroutine that waits is counted: the loop of a task that is a coroutine gives the slot away when it has nothing to do.
+For one in a loop that the task made itself, the slot is given away at once, and had again before it goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jupyter_dist.client.waiting import Gate
 from jupyter_dist.processes import inside
+from jupyter_dist.processes.coroutine import rouse
 
 PATIENCE_S = 0.001
 
@@ -68,7 +72,14 @@ def awaiting() -> Iterator[None]:
         yield
         return
     runner.awaiting += 1
+    is_first = runner.awaiting == 1 and not runner.has_loop and not runner.has_seceded
+    if is_first:
+        runner.step_aside()
+        runner.wake = functools.partial(rouse, asyncio.get_running_loop())
     try:
         yield
     finally:
         runner.awaiting -= 1
+        if is_first:
+            runner.wake = None
+            runner.step_back()

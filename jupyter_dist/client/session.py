@@ -4,6 +4,8 @@ Threads make and drop wishes under one lock and leave what is to be said in one 
 were done is the order in which the scheduler hears of them; the loop empties the queue. What the scheduler says is
 noted under the same lock, and watchers are told outside it. A Future that dies may do so in any thread, even inside
 this module: it only appends to a queue.
+
+In a forked child a session is over: the connection and the thread that serves it are its parent's.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import contextlib
 import logging
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from jupyter_dist.client.loop import FORKED
 from jupyter_dist.client.waiting import Watcher
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
@@ -81,6 +85,7 @@ class Session:
         self._last_request = 0
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
         self.welcome: Welcome | None = None
+        _sessions.add(self)
 
     @property
     def is_closed(self) -> bool:
@@ -376,6 +381,14 @@ class Session:
             raise ClusterError(result.error)
         return result
 
+    def end_in_child(self) -> None:
+        """Be over, in a forked child. Nobody is told: whoever waits does so in threads that are not here."""
+        self.lock = threading.RLock()  # a thread of the parent's may hold the old one
+        self._is_flushing = True  # for ever: the loop must not be woken, it is the parent's
+        if not self.closed_reason:
+            self.closed_reason = FORKED
+            self.table.cancel_all(FORKED)
+
     def abort(self, reason: str) -> None:
         """End the session without a word to the scheduler."""
         if self._channel is not None:
@@ -389,6 +402,17 @@ class Session:
             self._channel.send(CloseSession())
             self._end(reason)
             self._channel.close(reason)
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for session in tuple(_sessions):
+        session.end_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:

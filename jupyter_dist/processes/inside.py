@@ -44,10 +44,13 @@ class Runner(Protocol):
         Called from another thread when the task shall be interrupted: has the wait look up. None while nothing waits.
     awaiting
         How many coroutines of this thread's event loop wait for something of the cluster.
+    has_loop
+        Whether that loop is one that gives the slot away by itself, see `coroutine`.
     """
 
     wake: Callable[[], object] | None
     awaiting: int
+    has_loop: bool
 
     @property
     def key(self) -> str:

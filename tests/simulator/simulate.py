@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jupyter_dist.core.futures import UNLOADED
+from jupyter_dist.core.scheduler.recovery import CHARGES_MAX
 from jupyter_dist.messages import ScaleCluster
 from tests.simulator.faults import Faults
 from tests.simulator.nanny_host import NannyHost
@@ -39,8 +40,8 @@ class Outcome:
 class Simulation:
     """One seed's world with its parties."""
 
-    def __init__(self, seed: int, *, has_store: bool = True) -> None:
-        self.world = World(seed, has_store=has_store)
+    def __init__(self, seed: int, *, has_store: bool = True, has_nesting: bool = True) -> None:
+        self.world = World(seed, has_store=has_store, has_nesting=has_nesting)
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -120,7 +121,7 @@ class Simulation:
         if state.tasks or state.inline_bytes or state.suspects:
             return f"in the scheduler {list(state.tasks.values())}"
         for member in state.members.values():
-            if member.load or member.held or member.solo is not None or member.state != "running":
+            if member.load or member.waiting or member.held or member.solo is not None or member.state != "running":
                 return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
         for nanny in self.nannies.values():
             for worker in nanny.workers.values():
@@ -141,13 +142,14 @@ class Simulation:
             return
         for key, deaths in self.parties.oracles.poisoned.items():
             plan = world.plans[key]
-            if plan.kind == "poison" and deaths > world.swarm.settings.crash_limit * plan.submits:
+            allowed = CHARGES_MAX if world.nesting.is_used else world.swarm.settings.crash_limit
+            if plan.kind == "poison" and deaths > allowed * plan.submits:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True) -> Outcome:
+def simulate(seed: int, events_wild: int = EVENTS_WILD, *, has_store: bool = True, has_nesting: bool = True) -> Outcome:
     """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(seed, has_store=has_store)
+    simulation = Simulation(seed, has_store=has_store, has_nesting=has_nesting)
     world = simulation.world
     fault = ""
     try:

@@ -29,7 +29,12 @@ def test_seeds_pass(first):
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
-        outcome = simulate(story["seed"], story["events"], has_store=story.get("has_store", False))
+        outcome = simulate(
+            story["seed"],
+            story["events"],
+            has_store=story.get("has_store", False),
+            has_nesting=story.get("has_nesting", False),
+        )
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
 
 

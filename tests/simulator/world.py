@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from tests.simulator.clock import Clock
+from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
@@ -38,8 +39,9 @@ class Peer(Protocol):
 class World:
     """One seed's world. The parties are put in by `simulate`."""
 
-    def __init__(self, seed: int, *, has_store: bool) -> None:
+    def __init__(self, seed: int, *, has_store: bool, has_nesting: bool) -> None:
         self.store = Store(seed, is_used=has_store)
+        self.nesting = Nesting(seed, is_used=has_nesting)
         self.rng = random.Random(seed)
         self.swarm: Swarm = draw(self.rng)
         self.clock = Clock(random.Random(self.rng.random()))
