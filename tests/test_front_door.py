@@ -17,8 +17,11 @@ PUBLIC = [
     "as_completed",
     "default_executor",
     "errors",
+    "get_executor",
     "load_ipython_extension",
     "register_joblib",
+    "rejoin",
+    "secede",
     "wait",
 ]
 HEAVY = ("IPython", "bokeh", "ipykernel", "ipywidgets", "jupyter_server", "jupyterlab", "notebook", "numpy", "tornado")

@@ -15,6 +15,7 @@ import threading
 from typing import Any
 
 from jupyter_dist.client.executor import Executor, default_executor
+from jupyter_dist.client.pausing import staying
 from jupyter_dist.errors import UsageError
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.processes import inside
@@ -80,7 +81,7 @@ class _Pair:
         return other if asynchronous else blocking
 
     def _make(self, host: inside.Host) -> tuple[TaskExecutor, TaskExecutor]:
-        with self._lock:
+        with staying(), self._lock:
             blocking, other = self._blocking, self._asynchronous
             if blocking is None or other is None or blocking.is_closed:
                 blocking = TaskExecutor(host)

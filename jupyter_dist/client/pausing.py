@@ -36,7 +36,7 @@ def wait_here(gate: Gate, timeout: float | None = None) -> bool:
         return True
     before, runner.wake = runner.wake, gate.stir
     try:
-        if runner.has_seceded:
+        if runner.has_seceded or runner.is_staying:
             return _wait_until(gate, deadline)
         return _wait_aside(runner, gate, deadline)
     finally:
@@ -62,6 +62,36 @@ def _wait_until(gate: Gate, deadline: float | None) -> bool:
             return False
         gate.wait(left)
     return True
+
+
+@contextmanager
+def staying() -> Iterator[None]:
+    """Keep the slot in waits of this thread: it has a lock that a task in the slot might want."""
+    runner = inside.runner()
+    if runner is None or runner.is_staying:
+        yield
+        return
+    runner.is_staying = True
+    try:
+        yield
+    finally:
+        runner.is_staying = False
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Give the slot away while this thread waits in another way."""
+    runner = inside.runner()
+    if runner is None or not runner.key or runner.has_seceded:
+        yield
+        return
+    runner.step_aside()
+    try:
+        yield
+    except BaseException:
+        runner.hurry_back()
+        raise
+    runner.step_back()
 
 
 @contextmanager

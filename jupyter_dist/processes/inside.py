@@ -44,6 +44,8 @@ class Runner(Protocol):
         Called from another thread when the task shall be interrupted: has the wait look up. None while nothing waits.
     awaiting
         How many coroutines of this thread's event loop wait for something of the cluster.
+    is_staying
+        Whether a wait keeps the slot: others of the worker's tasks may need what this thread has.
     has_loop
         Whether that loop is one that gives the slot away by itself, see `coroutine`.
     """
@@ -51,6 +53,7 @@ class Runner(Protocol):
     wake: Callable[[], object] | None
     awaiting: int
     has_loop: bool
+    is_staying: bool
 
     @property
     def key(self) -> str:

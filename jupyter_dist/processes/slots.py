@@ -135,7 +135,7 @@ class Runner(Holder):
         self.current: tuple[ReadyTask, Capture, float] | None = None
         self.wake: Callable[[], object] | None = None
         self.awaiting = 0
-        self.has_loop = False
+        self.has_loop = self.is_staying = False
         self.has_seceded = False
         self._shared = shared
         self._has_told = False  # that its task waits
