@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from jupyter_dist.client.future import Future, Owner
+from jupyter_dist.client.future import Future
+from jupyter_dist.client.session import Session
 from jupyter_dist.errors import UsageError
 
 SEQUENCES = (list, tuple, set, frozenset)
 SKIPPED = object()
+
+
+class Owner(Protocol):
+    """An executor, or a part of one."""
+
+    @property
+    def session(self) -> Session:
+        """Where the wishes of its futures are kept."""
 
 
 def futures_in(value: Any) -> list[Future]:

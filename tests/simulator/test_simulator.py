@@ -8,9 +8,10 @@ import pytest
 
 from jupyter_dist.core.scheduler import completion, invariants, lineage, machine, membership, recovery
 from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker.state import State as WorkerState
-from jupyter_dist.messages import STORE, Cancel, RegisterWorker, Release, TaskFinished
+from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, Release, TaskFinished
 from tests.simulator.simulate import simulate
 
 SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
@@ -177,7 +178,25 @@ def hand_out_what_is_hurt(patch):
     patch.setattr(recovery, "forget_replica", believing)
 
 
+def lose_those_who_wait(patch):
+    """Forget at a worker's death the attempts that waited there."""
+    patch.setattr(Member, "current", lambda self: dict(self.processing))
+
+
+def reckon_with_those_who_wait(patch):
+    """Keep the slot of an attempt that waits."""
+    patch.setitem(machine.WORKER, AttemptWaits, lambda *_: None)
+
+
+def blame_those_who_wait(patch):
+    """Charge a death to attempts that waited while others computed."""
+    patch.setattr(recovery, "charged_attempts", lambda given: (*given.attempts, *given.waiting) if given else ())
+
+
 PLANTS = (
+    lose_those_who_wait,
+    reckon_with_those_who_wait,
+    blame_those_who_wait,
     accept_stale,
     lose_without_requeue,
     keep_dead_holders,

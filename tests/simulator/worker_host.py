@@ -296,6 +296,7 @@ class WorkerHost:
         self.slots[run.slot] = None
         self.aside.append(run)
         run.is_aside = True
+        self.parties.oracles.waited.add(run.attempt)
         self._reports.append(Waits(run.attempt))
         self.later(world.rng.random() * TURN_S, self._flush)
         self.later(world.rng.random() * TURN_S, self._fill)
