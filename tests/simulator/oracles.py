@@ -33,6 +33,7 @@ from jupyter_dist.messages import (
 from tests.simulator.world import World
 
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
+ATTEMPTS_NESTED_MAX = 400  # the same where it may wait beside ever new children that kill their worker
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
 Death = tuple[str, tuple[int, ...]]  # its cause, and the attempts that ran
@@ -148,7 +149,7 @@ class Oracles:
             task = message.task
             self.current[task.attempt] = (task.key, receiver)
             self.assigned[task.key] += 1
-            if self.assigned[task.key] > ATTEMPTS_MAX:
+            if self.assigned[task.key] > (ATTEMPTS_NESTED_MAX if self.world.nesting.is_used else ATTEMPTS_MAX):
                 self.world.fail(f"{task.key} was handed out {self.assigned[task.key]} times")
         elif isinstance(message, StopAttempt):
             self.current.pop(message.attempt, None)
