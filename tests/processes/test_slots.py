@@ -311,7 +311,8 @@ def test_tasks_that_wait_let_others_run_and_go_on_afterwards(slots, loop, tmp_pa
         run(slots, attempt, lambda: wait_for(go))
     run(slots, 11, lambda: read_page(tmp_path / "page"))
     page = cloudpickle.loads(loop.ended(11).reply.value)
-    assert page.computing == (11,)
+    assert 11 in page.computing
+    assert len(page.computing) <= 2  # another may be about to wait
     assert set(page.waiting) <= set(waiting)
     run(slots, 12, lambda: 12)
     assert isinstance(loop.ended(12).reply, TaskFinished)
