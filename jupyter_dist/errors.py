@@ -19,6 +19,7 @@
     │   │   ├── DataLostError                a result is gone and must not or cannot be made again
     │   │   ├── TaskTimeoutError             the task ran longer than it was allowed to
     │   │   ├── ResultError                  the result could not be pickled or loaded
+    │   │   ├── WaitingLimitError            too many tasks of one worker wait; raised inside the next one
     │   │   └── RemoteError                  stands in for a user's exception that cannot be loaded here
     │   ├── StorageError (also OSError)      data cannot be kept on this host; says where and why
     │   │   ├── StorageFullError             there is no room for it; says its size and what is free
@@ -117,6 +118,10 @@ class TaskTimeoutError(TaskError):
 
 class ResultError(TaskError):
     """A result could not be pickled on its worker, or could not be loaded here."""
+
+
+class WaitingLimitError(TaskError):
+    """More tasks of one worker wait for something of the cluster than may. Raised in the task, where it waits."""
 
 
 class RemoteError(TaskError):

@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jupyter_dist.client.future import Future
+from jupyter_dist.client.future import Future, Owner
 from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
+from jupyter_dist.client.session import CallSpec
 from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
@@ -23,20 +24,27 @@ COUNT_MAX = 2**53  # so large a number is still one wherever it is read
 
 
 class PackedCall(NamedTuple):
-    """A call ready to be sent. ``futures`` are its inputs; keep it until it is sent, so that they are not released."""
+    """A call ready to be sent. ``futures`` are its inputs, ``held`` those that travel in it as futures.
+
+    Keep it until it is sent, so that they are not released.
+    """
 
     key: str
     arguments: bytes
     futures: tuple[Future, ...]
+    held: tuple[Future, ...] = ()
 
     @property
-    def spec(self) -> tuple[str, bytes, tuple[str, ...]]:
+    def spec(self) -> CallSpec:
         """The call as the session takes it."""
-        return self.key, self.arguments, tuple(future.key for future in self.futures)
+        inputs = tuple(future.key for future in self.futures)
+        if self.held:
+            return self.key, self.arguments, inputs, tuple(future.key for future in self.held)
+        return self.key, self.arguments, inputs
 
 
 def pack_call(
-    owner: object,
+    owner: Owner,
     function: FunctionBody,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -56,7 +64,7 @@ def pack_call(
     CancelledError
         A future was cancelled.
     """
-    arguments, futures = pack_arguments(args, kwargs)
+    arguments, futures, held = pack_arguments(args, kwargs, function)
     if len(arguments) > settings.argument_bytes_max:
         raise PackingError(
             f"the arguments of {function.label} are {len(arguments):,} bytes packed, more than the "
@@ -65,7 +73,7 @@ def pack_call(
         )
     check_own(owner, futures.values())
     key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
-    return PackedCall(key, arguments, tuple(futures.values()))
+    return PackedCall(key, arguments, tuple(futures.values()), held)
 
 
 def check_own(owner: object, futures: Iterable[Future]) -> None:

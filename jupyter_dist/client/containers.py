@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from jupyter_dist.client.future import Future
+from jupyter_dist.client.session import Session
 from jupyter_dist.errors import UsageError
 
 SEQUENCES = (list, tuple, set, frozenset)
 KNOWN = (Future, dict, *SEQUENCES)
 SKIPPED = object()
 SHOWN_CHARS_MAX = 100  # of a wrong value, in an error
+
+
+class Owner(Protocol):
+    """An executor, or a part of one."""
+
+    @property
+    def session(self) -> Session:
+        """Where the wishes of its futures are kept."""
 
 
 def futures_in(value: Any) -> list[Future]:
@@ -82,7 +91,7 @@ def check_only_futures(value: Any) -> None:
         check_only_futures(item)
 
 
-def futures_of(executor: object, value: Any) -> list[Future]:
+def futures_of(executor: Owner, value: Any) -> list[Future]:
     """Return the futures that a call is about, all of which must be an executor's own.
 
     Raises
@@ -94,7 +103,7 @@ def futures_of(executor: object, value: Any) -> list[Future]:
     """
     found = futures_given(value)
     for future in found:
-        if future.executor is not executor:
+        if future.executor.session is not executor.session:
             raise UsageError(f"{future!r} belongs to another executor")
     return found
 

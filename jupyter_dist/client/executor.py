@@ -33,6 +33,7 @@ from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
+from jupyter_dist.client.joining import Joining
 from jupyter_dist.client.keeping import Keeping
 from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
@@ -56,7 +57,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Explaining, Steering, Keeping, Attaching, Showing, Publishing, Adapters):
+class Executor(Inspecting, Joining, Explaining, Steering, Keeping, Attaching, Showing, Publishing, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -168,8 +169,7 @@ class Executor(Inspecting, Explaining, Steering, Keeping, Attaching, Showing, Pu
             self._own_cluster = await Aside(self._make_cluster)
         try:
             info = find(self._own_cluster or self._address)
-            kind = session_kind()
-            linger_s = self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
+            kind, linger_s = self._terms()
             opening = functools.partial(open_session, kind=kind, name=self.session_name, linger_s=linger_s)
             session = await Remotely(self.loop, opening, info, self.settings)
         except BaseException:
@@ -182,6 +182,17 @@ class Executor(Inspecting, Explaining, Steering, Keeping, Attaching, Showing, Pu
         self._session = session
         current.add(self, as_default=self._set_as_default)
         announce_to_joblib()
+
+    def _terms(self) -> tuple[str, float]:
+        """Return what its session is to the scheduler, and for how long its results outlive it."""
+        kind = session_kind()
+        return kind, self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
+
+    def share(self, other: Executor) -> None:
+        """Be another front of another executor's session, instead of starting."""
+        self._readers, self._results, self._feed = other.readers, other.results, other.feed
+        self._session = other.session
+        current.add(self, as_default=self._set_as_default)
 
     def __await__(self) -> Generator[Any, Any, Self]:
         return begin(self._start()).__await__()
@@ -688,8 +699,8 @@ async def _nothing() -> None:
 def default_executor() -> Executor:
     """Return the executor that is meant when none is named.
 
-    That is the innermost one that was entered with ``with`` in this thread or asyncio task; else the one made last, of
-    those that are open and were not made with ``set_as_default=False``.
+    That is the innermost one that was entered with ``with`` in this thread or asyncio task; else, inside a task, the one
+    of `get_executor`; else the one made last, of those that are open and were not made with ``set_as_default=False``.
 
     Raises
     ------

@@ -7,13 +7,14 @@ Futures are equal only if they are the same object.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
 from jupyter_dist.client import current, travel
-from jupyter_dist.client.blocking import Opening, begin, perform
+from jupyter_dist.client.blocking import Opening, Remotely, begin, block, perform
 from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.explanations import Explanation
 from jupyter_dist.client.frames import hide_frames
@@ -23,6 +24,8 @@ from jupyter_dist.client.session import Session
 from jupyter_dist.client.waiting import Countdown, check_wait
 from jupyter_dist.core.futures import UNLOADED, FutureStatus, Wish
 from jupyter_dist.errors import FutureCancelledError
+from jupyter_dist.messages import WantKeys
+from jupyter_dist.processes import inside
 from jupyter_dist.protocol.exceptions import load_exception
 
 
@@ -290,6 +293,8 @@ class Future:
 
     def __reduce__(self) -> tuple[object, ...]:
         travel.note(self)
+        if _noting.met is not None:
+            _noting.met[self.key] = self
         cluster = getattr(getattr(self.executor, "info", None), "cluster", "")
         return load_future, (cluster, self.key, self.label)
 
@@ -325,14 +330,52 @@ class _Callback:
             run_later(lambda: function(future))
 
 
+class _Noting(threading.local):
+    met: dict[str, Future] | None = None
+
+
+_noting = _Noting()
+
+
+def note_pickled(met: dict[str, Future] | None) -> dict[str, Future] | None:
+    """Note futures that this thread pickles from now on by key, or none; return where they were noted before."""
+    before, _noting.met = _noting.met, met
+    return before
+
+
 def load_future(cluster: str, key: str, label: str) -> Future:
     """Return a Future that was pickled. Called by the unpickler alone.
 
-    It is bound to the executor that reads it, or else to an open executor of this process on the same cluster that knows the key, and holds the result there.
-    Where there is none it can be shown, and raises CancelledError when it is used.
+    It is bound to the executor that reads it, else to that of the tasks in a worker of the cluster, or to an open executor
+    of this process on the same cluster, and holds the result there. Where there is none it can be shown, and raises
+    CancelledError when it is used.
     """
-    for executor in travel.readers() or current.open_executors():
-        if executor.info.cluster == cluster and (wish := executor.session.join(key)) is not None:
+    for reader in travel.readers():
+        if reader.info.cluster == cluster and (known := reader.session.join(key)) is not None:
+            return Future(reader, known)
+    host = inside.host() if inside.is_worker() else None
+    if host is not None and host.identity.cluster == cluster:
+        executor: Any = inside.call_client()
+        return Future(executor, block(want_noted(executor, key, label)))
+    near = [executor for executor in current.open_executors() if executor.info.cluster == cluster]
+    for executor in near:
+        wish = executor.session.join(key)
+        if wish is not None:
             return Future(executor, wish)
-    reason = "this process has no open executor on its cluster that knows it"
-    return Future(NOWHERE, gone_wish(key, label, reason))
+    for executor in near:
+        return Future(executor, executor.session.want(key, label))
+    return Future(NOWHERE, gone_wish(key, label, "this process has no open executor on its cluster"))
+
+
+async def want_noted(executor: Any, key: str, label: str) -> Wish:
+    """Return a wish for a key that others made known, once the scheduler has noted it. A call of steps.
+
+    What keeps the key until the wish is noted is a task that ends, so this waits for the scheduler's word.
+    """
+    session: Session = executor.session
+    with session.lock:
+        session.check_open()
+        wish, is_new = session.table.wish(key, label)
+    if is_new:
+        await Remotely(executor.loop, session.ask, lambda request: WantKeys(((key, wish.number),), request))
+    return wish

@@ -4,6 +4,8 @@ Threads make and drop wishes under one lock and leave what is to be said in one 
 were done is the order in which the scheduler hears of them; the loop empties the queue. What the scheduler says is
 noted under the same lock, and watchers are told outside it. A Future that dies may do so in any thread, even inside
 this module: it only appends to a queue.
+
+In a forked child a session is over: the connection and the thread that serves it are its parent's.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import contextlib
 import logging
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from jupyter_dist.client.line import Line
+from jupyter_dist.client.loop import FORKED
 from jupyter_dist.client.silence import Silence
 from jupyter_dist.client.waiting import Question, Watcher, unsettled
 from jupyter_dist.core.futures import FutureTable, Wish
@@ -61,8 +65,10 @@ from jupyter_dist.messages import (
     TakeOver,
     TaskOptions,
     TaskSpec,
+    WantKeys,
     Welcome,
 )
+from jupyter_dist.processes import inside
 from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
@@ -79,7 +85,10 @@ REPEATABLE = (  # requests that may be granted twice
     StopAdapting,
     StopCluster,
     TakeOver,
+    WantKeys,
 )
+# A call: its key, its packed arguments, the keys of its inputs, and perhaps those of futures that travel in it.
+CallSpec = tuple[str, bytes, tuple[str, ...]] | tuple[str, bytes, tuple[str, ...], tuple[str, ...]]
 
 
 class Session:
@@ -115,6 +124,7 @@ class Session:
         self._questions: dict[int, Question] = {}
         self._last_question = 0
         self._silence = Silence(self)
+        _sessions.add(self)
 
     @property
     def is_closed(self) -> bool:
@@ -155,10 +165,8 @@ class Session:
 
     # -- wishes: any thread ------------------------------------------------------------------------------------------
 
-    def submit(
-        self, function: FunctionBody, options: TaskOptions, calls: Iterable[tuple[str, bytes, tuple[str, ...]]]
-    ) -> list[Wish]:
-        """Wish for the results of calls of one function, each a key, packed arguments and keys of inputs.
+    def submit(self, function: FunctionBody, options: TaskOptions, calls: Iterable[CallSpec]) -> list[Wish]:
+        """Wish for the results of calls of one function.
 
         Raises
         ------
@@ -168,14 +176,29 @@ class Session:
         wishes, specs = [], []
         with self.lock:
             self.check_open()
-            for key, arguments, dependencies in calls:
+            for key, arguments, dependencies, *held in calls:
                 wish, is_new = self.table.wish(key, function.label)
                 wishes.append(wish)
                 if is_new:
-                    specs.append(TaskSpec(key, arguments, dependencies, wish.number))
+                    specs.append(TaskSpec(key, arguments, dependencies, wish.number, *held))
             if specs:
-                self._say(Submit(function, options, tuple(specs)))
+                self._say(Submit(function, options, tuple(specs), inside.running_key()))
         return wishes
+
+    def want(self, key: str, label: str) -> Wish:
+        """Wish for a key that others made known; it is cancelled soon if the cluster does not know it.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        with self.lock:
+            self.check_open()
+            wish, is_new = self.table.wish(key, label)
+            if is_new:
+                self._say(WantKeys(((key, wish.number),)))
+        return wish
 
     def retry(self, wishes: Iterable[Wish]) -> None:
         """Wish again for what erred; what did not is left as it is."""
@@ -536,6 +559,14 @@ class Session:
         await self.ask(wish_for_all)
         return taken
 
+    def end_in_child(self) -> None:
+        """Be over, in a forked child. Nobody is told: whoever waits does so in threads that are not here."""
+        self.lock = threading.RLock()  # a thread of the parent's may hold the old one
+        self._is_flushing = True  # for ever: the loop must not be woken, it is the parent's
+        if not self.closed_reason:
+            self.closed_reason = FORKED
+            self.table.cancel_all(FORKED)
+
     def abort(self, reason: str) -> None:
         """End the session without a word to the scheduler."""
         if self._line is not None:
@@ -555,6 +586,17 @@ class Session:
                 line.send([CloseSession()])
             self._end(reason)
             await line.close(reason)
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for session in tuple(_sessions):
+        session.end_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:

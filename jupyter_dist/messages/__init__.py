@@ -13,6 +13,8 @@ This package imports `msgspec` and nothing of ours.
 from jupyter_dist.messages.assignment import (
     AssignedTask,
     AssignTask,
+    AttemptGoesOn,
+    AttemptWaits,
     DropFunctions,
     FreeKeys,
     FromWorker,
@@ -124,6 +126,7 @@ from jupyter_dist.messages.submission import (
     TaskSpec,
     ToClient,
     WantedKey,
+    WantKeys,
 )
 from jupyter_dist.messages.supervision import (
     EndWorkers,

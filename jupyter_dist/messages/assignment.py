@@ -135,7 +135,29 @@ class WorkerSample(Message, tag=65):
     spilled_bytes: int = 0
 
 
-FromWorker = RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample
+class AttemptWaits(Message, tag=190):
+    """The attempt waits for something of the cluster and has given its slot back. It is still inside a user's code."""
+
+    attempt: int
+
+
+class AttemptGoesOn(Message, tag=191):
+    """An attempt that waited has a slot again."""
+
+    attempt: int
+
+
+FromWorker = (
+    RegisterWorker
+    | TaskFinished
+    | TaskErred
+    | Withdrawn
+    | InputMissing
+    | TaskOutput
+    | WorkerSample
+    | AttemptWaits
+    | AttemptGoesOn
+)
 ToWorker = (
     Welcome
     | Refused

@@ -11,13 +11,15 @@ class TaskSpec(Record):
     """How one result is made. ``arguments`` is the pickled call; ``dependencies`` are the keys it needs as inputs.
 
     ``wish`` is the client's own number for wanting this key: it comes back in every answer, so that an answer to an
-    earlier wish for a key of the same name is never taken for this one's.
+    earlier wish for a key of the same name is never taken for this one's. ``held`` are keys whose Futures travel inside
+    the arguments as Futures: the task does not wait for them, and as long as it may run they are not let go.
     """
 
     key: str
     arguments: bytes
     dependencies: tuple[str, ...] = ()
     wish: int = 0
+    held: tuple[str, ...] = ()
 
 
 class TaskOptions(Record):
@@ -39,11 +41,15 @@ class TaskOptions(Record):
 
 
 class Submit(Message, tag=10):
-    """Tasks that call one function. Their dependencies are known already or stand earlier in the same batch."""
+    """Tasks that call one function. Their dependencies are known already or stand earlier in the same batch.
+
+    ``parent`` is the key of the task that submits them; empty when it is none.
+    """
 
     function: FunctionBody
     options: TaskOptions
     tasks: tuple[TaskSpec, ...]
+    parent: str = ""
 
 
 class PutValue(Message, tag=11):
@@ -229,6 +235,17 @@ class TakeOver(Message, tag=26):
     wishes: tuple[KeyWish, ...]
 
 
+class WantKeys(Message, tag=192):
+    """The client wants keys that others made known, each by a number of its own as in `TaskSpec`.
+
+    Each is answered when it has a value or an error, or at once by `KeyCancelled` when the cluster does not know it any
+    more. With a ``request`` there is an `Answer` besides, as soon as the wishes are noted.
+    """
+
+    wants: tuple[tuple[str, int], ...]
+    request: int = 0
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -315,6 +332,7 @@ FromClient = (
     | TakeOver
     | Explain
     | KeepTasks
+    | WantKeys
     | CloseSession
     | Watch
     | Unwatch

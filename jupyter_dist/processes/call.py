@@ -5,7 +5,6 @@ exception. So everything is inside one `try`, whatever is raised becomes the tas
 is used but its type: no comparison, no length, no truth, no text.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -15,6 +14,7 @@ import cloudpickle
 
 from jupyter_dist.core.worker.effects import Fetched, Inline, InputValue, Live, Opaque, ReadyTask
 from jupyter_dist.messages import ErrorInfo, FunctionBody, InputMissing
+from jupyter_dist.processes.coroutine import run_coroutine
 from jupyter_dist.processes.stored import Inputs, StoredInputs
 from jupyter_dist.protocol.exceptions import describe_exception, describe_result_error
 from jupyter_dist.protocol.inputs import inputs_available
@@ -82,7 +82,7 @@ def _call(ready: ReadyTask, functions: Functions, inputs: Inputs) -> object:
         raise
     value: object = function(*args, **kwargs)
     if type(value) is CoroutineType:
-        return asyncio.run(value)
+        return run_coroutine(value)
     return value
 
 

@@ -32,13 +32,14 @@ from jupyter_dist.core.worker.events import TakenBack, WorkerEvent
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.errors import ProtocolError
 from jupyter_dist.messages import Message, RegisterWorker
+from jupyter_dist.processes import inside
 from jupyter_dist.processes.config import WorkerConfig
 from jupyter_dist.processes.exchange import Exchange, Fetching
 from jupyter_dist.processes.lifeline import die_with_parent
 from jupyter_dist.processes.output import follow_threads, install_streams
 from jupyter_dist.processes.sampling import Sampler
 from jupyter_dist.processes.signals import open_wakeup, watch_signals
-from jupyter_dist.processes.slots import Slots
+from jupyter_dist.processes.slots import Slots, entries_of
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.storage.page import PageWriter
 
@@ -288,8 +289,9 @@ def main(config: WorkerConfig) -> None:
     if os.getppid() != parent:
         os._exit(EXIT_ORPHAN)  # it died before the kernel was asked
     _prepare_process(config)
+    inside.enter(inside.Host(config.identity, config.name, config.host, config.objects, config.settings))
     loop = new_event_loop()
-    worker = Worker(config, loop, PageWriter(config.page, config.slots))
+    worker = Worker(config, loop, PageWriter(config.page, entries_of(config.slots, config.settings)))
     loop.call_soon(watch_signals, loop, open_wakeup(), lambda: worker.stop(0, "it was asked to end (SIGTERM)"))
     install_streams()
     follow_threads()

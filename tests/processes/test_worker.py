@@ -176,7 +176,7 @@ async def test_kill_leaves_the_attempt_on_the_page(host):
     host.processes["w0"].send_signal(signal.SIGKILL)
     assert await host.exited() == -signal.SIGKILL
     await link.until(lambda: link.closed_because)
-    assert read_page(host.folder / "w0.page") == (77,)
+    assert read_page(host.folder / "w0.page").computing == (77,)
 
 
 @story
@@ -190,7 +190,7 @@ async def test_fatal_signal_in_a_task_leaves_its_stack(host):
     link.assign(5, crash)
     assert await host.exited() == -signal.SIGSEGV
     assert "Segmentation fault" in (host.folder / "w0.scratch" / "faulthandler.log").read_text()
-    assert read_page(host.folder / "w0.page") == (5,)
+    assert read_page(host.folder / "w0.page").computing == (5,)
 
 
 @story

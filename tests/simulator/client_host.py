@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from jupyter_dist.messages import (
     Submit,
     TakeOver,
     TaskSpec,
+    WantKeys,
     Welcome,
 )
 from tests.simulator.network import Link
@@ -41,7 +42,7 @@ ATTACHING = 1_000_000  # the number of requests of one that attaches
 class ClientHost:
     """One client process with one session."""
 
-    def __init__(self, parties: Parties, name: str, session_name: str) -> None:
+    def __init__(self, parties: Parties, name: str, session_name: str = "", kind: str = "script") -> None:
         self.parties = parties
         self.world = parties.world
         self.name = name
@@ -53,6 +54,8 @@ class ClientHost:
         self.answered: dict[int, str] = {}
         self.restarts: dict[int, list[Wish]] = {}  # request -> what was wished for by then
         self._reading: dict[int, list[str]] = {}  # number of a wish -> holders that are still to be asked
+        self._kind = kind
+        self._watchers: dict[Wish, Callable[[], None]] = {}  # who waits for a wish to settle
         self._outgoing = Outgoing()
         self._is_welcome = False
         self._link: Link
@@ -61,7 +64,7 @@ class ClientHost:
     def _connect(self) -> None:
         if self.is_open:
             self._link = self.parties.scheduler.accept(self)
-            self._link.up.send([OpenSession(self.name, "script", self.session_name, LINGER_S, 1)])
+            self._link.up.send([OpenSession(self.name, self._kind, self.session_name, LINGER_S, 1)])
 
     def say(self, *messages: Any) -> None:
         """Say something to the scheduler, now or when there is one."""
@@ -82,9 +85,10 @@ class ClientHost:
 
     # -- what its user does ------------------------------------------------------------------------------------------
 
-    def submit(self, plans: Iterable[Plan]) -> None:
+    def submit(self, plans: Iterable[Plan], parent: str = "") -> None:
         """Submit tasks, inputs before what is made from them, as one call each."""
         for plan in plans:
+            others = [key for key in self.held if key != plan.key]
             plan.submits += 1
             wish = self._wish(plan)
             if wish is None:
@@ -95,8 +99,9 @@ class ClientHost:
                 self.parties.oracles.values[plan.key].add(value)
                 self.say(self._put(plan, value, wish))
             else:
-                spec = TaskSpec(plan.key, b"arguments", plan.dependencies, wish.number)
-                self.say(Submit(plan.function, plan.options, (spec,)))
+                held = self.world.nesting.held(others)
+                spec = TaskSpec(plan.key, b"arguments", plan.dependencies, wish.number, held)
+                self.say(Submit(plan.function, plan.options, (spec,), parent))
 
     def _put(self, plan: Plan, value: str, wish: Wish) -> PutValue:
         store = self.world.store
@@ -115,6 +120,25 @@ class ClientHost:
         """Have tasks run to their end, whatever becomes of this client."""
         if keys:
             self.say(KeepTasks(tuple(keys)))
+
+    def join(self, plan: Plan) -> None:
+        """Wish for a task that somebody made known, perhaps."""
+        wish = self._wish(plan)
+        if wish is not None:
+            plan.submits += 1
+            self.say(WantKeys(((plan.key, wish.number),)))
+
+    def watch(self, key: str, on_settled: Callable[[], None]) -> None:
+        """Have something done once the wish for a key has settled."""
+        wish = self.held.get(key)
+        if wish is None or wish.is_settled:
+            on_settled()
+        else:
+            self._watchers[wish] = on_settled
+
+    def _tell_watchers(self) -> None:
+        for wish in [wish for wish in self._watchers if wish.is_settled]:
+            self._watchers.pop(wish)()
 
     def drop(self, keys: Iterable[str]) -> None:
         """Drop the user's Futures on these keys."""
@@ -179,6 +203,7 @@ class ClientHost:
         self.parties.oracles.let_go.update(self.held)
         self.table.cancel_all("closed")
         self.held.clear()
+        self._watchers.clear()
 
     def _forget_cancelled(self) -> None:
         self.held = {key: wish for key, wish in self.held.items() if wish.status != "cancelled"}
@@ -196,6 +221,7 @@ class ClientHost:
             if wish.status == "finished" and wish.value is None and wish.loaded is UNLOADED:
                 self._begin_reading(wish)
         self._forget_cancelled()
+        self._tell_watchers()
         self._judge_output()
         for message in messages:
             if isinstance(message, Answer):

@@ -148,11 +148,22 @@ class NannyHost:
         if not worker.is_alive:
             return
         self.world.note(self.name, f"{worker.name} (pid {worker.pid}) ends: {cause}, {words}, {worker.running()}")
-        attempts = worker.running()
+        attempts, waiting = worker.running(), worker.waiting()
         worker.die()
-        self.parties.oracles.died(worker.name, worker.pid, cause, attempts)
+        self.parties.oracles.died(worker.name, worker.pid, cause, attempts or waiting)
         certificate = DeathCertificate(
-            worker.name, self.name, worker.pid, cause, -9, 0, attempts, "stack", "last words", words, self.world.now
+            worker.name,
+            self.name,
+            worker.pid,
+            cause,
+            -9,
+            0,
+            attempts,
+            "stack",
+            "last words",
+            words,
+            self.world.now,
+            waiting,
         )
         self.world.clock.after(self.world.rng.uniform(0.001, 0.05), partial(self._bury, worker, certificate))
 

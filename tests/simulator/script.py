@@ -69,6 +69,8 @@ class Script:
         client = rng.choice(self.alive())
         self.world.note(client.name, f"does {name}")
         self._actions[name](client)
+        if self.world.nesting.joins() and client.is_open and self.world.plans.by_key:
+            client.join(self.world.plans[self.world.nesting.rng.choice(list(self.world.plans.by_key))])
         self._next()
 
     # -- actions -----------------------------------------------------------------------------------------------------

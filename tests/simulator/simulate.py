@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.core.scheduler.lifetime import wanted_workers
+from jupyter_dist.core.scheduler.recovery import CHARGES_MAX
 from jupyter_dist.messages import ScaleCluster
 from tests.simulator.extras import WORKERS_MAX
 from tests.simulator.faults import Faults
@@ -25,6 +26,7 @@ from tests.simulator.world import EVENTS_MAX, SimulationError, World
 
 EVENTS_WILD = 300
 CALM_S = 60.0  # virtual seconds within which everything must settle once faults have stopped
+CALM_NESTED_S = 240.0  # the same where tasks submit others, some of which kill their worker
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ class Simulation:
         has_deaths: bool = True,
         has_kernels: bool = True,
         has_extras: bool = True,
+        has_nesting: bool = True,
     ) -> None:
-        self.world = World(seed, has_store=has_store, has_deaths=has_deaths, has_extras=has_extras)
+        self.world = World(
+            seed, has_store=has_store, has_deaths=has_deaths, has_extras=has_extras, has_nesting=has_nesting
+        )
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -114,7 +119,8 @@ class Simulation:
 
     def _until(self, what: Callable[[], str], words: str) -> None:
         world = self.world
-        end_s = world.now + CALM_S
+        calm_s = CALM_NESTED_S if world.nesting.is_used else CALM_S
+        end_s = world.now + calm_s
         next_s = 0.0
         while True:
             if world.now >= next_s:
@@ -123,7 +129,7 @@ class Simulation:
                     return
                 next_s = world.now + 0.1
             if world.now > end_s:
-                world.fail(f"{found} {words} within {CALM_S:g} s")
+                world.fail(f"{found} {words} within {calm_s:g} s")
             if world.clock.events > EVENTS_MAX:
                 world.fail(f"the world does not come to rest: {world.clock.events} events")
             world.clock.step()
@@ -147,7 +153,7 @@ class Simulation:
         if any(not session.incarnation for session in state.sessions.values()):
             return f"of lost sessions {list(state.sessions)}"
         for member in state.members.values():
-            if member.load or member.held or member.solo is not None or member.state != "running":
+            if member.load or member.waiting or member.held or member.solo is not None or member.state != "running":
                 return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
         return self._what_is_left_outside()
 
@@ -173,23 +179,14 @@ class Simulation:
             return
         for key, deaths in self.parties.oracles.poisoned.items():
             plan = world.plans[key]
-            if plan.kind == "poison" and deaths > world.swarm.settings.crash_limit * plan.submits:
+            allowed = CHARGES_MAX if world.nesting.is_used else world.swarm.settings.crash_limit
+            if plan.kind == "poison" and deaths > allowed * plan.submits:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(
-    seed: int,
-    events_wild: int = EVENTS_WILD,
-    *,
-    has_store: bool = True,
-    has_deaths: bool = True,
-    has_kernels: bool = True,
-    has_extras: bool = True,
-) -> Outcome:
-    """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(
-        seed, has_store=has_store, has_deaths=has_deaths, has_kernels=has_kernels, has_extras=has_extras
-    )
+def simulate(seed: int, events_wild: int = EVENTS_WILD, **has: bool) -> Outcome:
+    """Run one seed and return what it came to; bugs are told in the outcome, not raised. ``has``: as `Simulation`."""
+    simulation = Simulation(seed, **has)
     world = simulation.world
     fault = ""
     try:

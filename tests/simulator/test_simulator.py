@@ -11,7 +11,7 @@ from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker.state import State as WorkerState
-from jupyter_dist.messages import STORE, Cancel, RegisterWorker, Release, TakeOver, TaskFinished
+from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, Release, TakeOver, TaskFinished
 from tests.simulator.simulate import simulate
 
 SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
@@ -30,7 +30,10 @@ def test_seeds_pass(first):
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
-        has = {name: story.get(name, False) for name in ("has_store", "has_kernels", "has_deaths", "has_extras")}
+        has = {
+            name: story.get(name, False)
+            for name in ("has_store", "has_kernels", "has_deaths", "has_extras", "has_nesting")
+        }
         outcome = simulate(story["seed"], story["events"], **has)
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
 
@@ -234,7 +237,25 @@ def let_go_with_the_zombie(patch):
     patch.setattr(State, "detach", forgetful)
 
 
+def lose_those_who_wait(patch):
+    """Forget at a worker's death the attempts that waited there."""
+    patch.setattr(Member, "current", lambda self: dict(self.processing))
+
+
+def reckon_with_those_who_wait(patch):
+    """Keep the slot of an attempt that waits."""
+    patch.setitem(machine.WORKER, AttemptWaits, lambda *_: None)
+
+
+def blame_those_who_wait(patch):
+    """Charge a death to attempts that waited while others computed."""
+    patch.setattr(recovery, "charged_attempts", lambda given: (*given.attempts, *given.waiting) if given else ())
+
+
 PLANTS = (
+    lose_those_who_wait,
+    reckon_with_those_who_wait,
+    blame_those_who_wait,
     accept_stale,
     lose_without_requeue,
     keep_dead_holders,

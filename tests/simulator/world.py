@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from tests.simulator.clock import Clock
 from tests.simulator.extras import Extras
+from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
@@ -40,9 +41,10 @@ class Peer(Protocol):
 class World:
     """One seed's world. The parties are put in by `simulate`."""
 
-    def __init__(self, seed: int, *, has_store: bool, has_deaths: bool, has_extras: bool) -> None:
+    def __init__(self, seed: int, *, has_store: bool, has_deaths: bool, has_extras: bool, has_nesting: bool) -> None:
         self.store = Store(seed, is_used=has_store)
-        self.extras = Extras(seed, is_used=has_extras)
+        self.nesting = Nesting(seed, is_used=has_nesting)
+        self.extras = Extras(seed, is_used=has_extras and not self.nesting.is_used)  # a child may need what its parent has
         self.rng = random.Random(seed)
         self.swarm: Swarm = draw(self.rng)
         if has_deaths:

@@ -148,7 +148,7 @@ def _dispatch_suspects(state: State, now: float) -> None:
         if not fitting:
             continue
         member = min(fitting, key=lambda candidate: candidate.load)
-        if not member.load:
+        if not member.load and member.affords(task.options.resources):  # one that waits there may have them
             state.set_apart(task, member)
             hand_out(state, task, member, now)
         elif apart is None or apart.state != "running":

@@ -167,7 +167,8 @@ def _taken(task: Task, fitting: list[Member]) -> Iterator[str]:
     for member in fitting[:LISTED_MAX]:
         free = member.free()
         left = describe_amounts(tuple((name, max(0.0, free.get(name, 0.0))) for name, _ in needed))
-        users = [member.processing[attempt].key for attempt in member.holding if attempt in member.processing]
+        current = member.current()
+        users = [current[attempt].key for attempt in member.holding if attempt in current]
         ending = len(member.holding) - len(users)
         users += [f"{ending} that nobody wants any more but still run"] if ending else []
         yield f"on {member.name} is free: {left}; the rest is taken by {listed(users) or 'nobody'}"

@@ -42,14 +42,18 @@ def edges_agree(state: State) -> Iterator[str]:
         missing = sum(dependency.state != MEMORY for dependency in task.dependencies)
         if missing != task.missing:
             yield f"{task}: {task.missing} inputs noted as missing, {missing} are"
-        consumers = sum(dependent.state in ACTIVE for dependent in task.dependents or ())
+        consumers = sum(other.state in ACTIVE for edges in (task.dependents, task.keepers) for other in edges or ())
         if consumers != task.consumers:
             yield f"{task}: {task.consumers} consumers noted, {consumers} are"
         for dependency in task.dependencies:
             if task not in (dependency.dependents or ()):
                 yield f"{dependency} does not know its dependent {task}"
-            if state.tasks.get(dependency.key) is not dependency:
-                yield f"{task} depends on {dependency}, which is not in the tables"
+        for held in task.held:
+            if task not in (held.keepers or ()):
+                yield f"{held} does not know its keeper {task}"
+        for needed in task.needs:
+            if state.tasks.get(needed.key) is not needed:
+                yield f"{task} needs {needed}, which is not in the tables"
 
 
 def states_are_justified(state: State) -> Iterator[str]:
@@ -65,7 +69,7 @@ def states_are_justified(state: State) -> Iterator[str]:
         yield from _contents_agree(task)
         if where != RELEASED and not task.is_needed:
             yield f"{task} is needed by nobody"
-        if where == RELEASED and not task.dependents:
+        if where == RELEASED and not task.is_lineage:
             yield f"{task} should be forgotten"
         if where == RELEASED and task.is_needed:
             yield f"{task} is needed and nobody makes it"
@@ -85,7 +89,7 @@ def workers_agree(state: State) -> Iterator[str]:
     for incarnation, member in state.members.items():
         if member.incarnation != incarnation:
             yield f"{member} is filed under {incarnation}"
-        for attempt, task in member.processing.items():
+        for attempt, task in member.current().items():
             if task.attempt != attempt or task.member is not member or task.state != PROCESSING:
                 yield f"{member} has attempt {attempt} of {task}, which says otherwise"
         for task in member.held:
@@ -103,6 +107,10 @@ def workers_agree(state: State) -> Iterator[str]:
 def _attempts_agree(member: Member) -> Iterator[str]:
     if member.zombies & member.processing.keys():
         yield f"{member}: an attempt is a zombie and current"
+    if member.waiting.keys() & (member.zombies | member.processing.keys()):
+        yield f"{member}: an attempt waits and has a slot"
+    if member.solo is not None and member.solo in member.waiting.values():
+        yield f"{member}: is kept for {member.solo}, which waits"
     if not member.withdrawing <= member.processing.keys():
         yield f"{member}: withdraws what it does not have"
     if member.occupancy_s < -ROUNDING_S:
@@ -110,8 +118,11 @@ def _attempts_agree(member: Member) -> Iterator[str]:
 
 
 def _resources_agree(member: Member) -> Iterator[str]:
-    held = {attempt: task.options.resources for attempt, task in member.processing.items() if task.options.resources}
-    kept = {attempt: amounts for attempt, amounts in member.holding.items() if attempt not in member.zombies}
+    current = member.current()
+    held = {attempt: task.options.resources for attempt, task in current.items() if task.options.resources}
+    kept = {attempt: amounts for attempt, amounts in member.holding.items() if attempt in current}
+    if not member.holding.keys() <= {*current, *member.zombies, *member.waiting}:
+        yield f"{member}: resources {member.holding} are held by attempts it does not have"
     if kept != held:
         yield f"{member}: resources {kept} noted, {held} are held"
     for name, left in member.free().items():

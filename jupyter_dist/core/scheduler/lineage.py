@@ -26,9 +26,10 @@ def activate(state: State, task: Task, now: float) -> None:
             fail(state, task, error, now)
         elif task.missing:
             state.move(task, WAITING, now)
-            stack.extend(dependency for dependency in task.dependencies if dependency.state == RELEASED)
+            stack.extend(needed for needed in task.needs if needed.state == RELEASED)
         else:
             state.move(task, QUEUED, now)
+            stack.extend(held for held in task.held if held.state == RELEASED)
 
 
 def impossible(task: Task) -> ErrorInfo | None:
@@ -66,9 +67,9 @@ def finish(state: State, task: Task, now: float) -> None:
         tell_finished(state, task)
         if state.keepers:
             keeping.unkeep(state, task)
-    for dependency in task.dependencies:
-        if not dependency.consumers and not dependency.sessions:
-            release(state, (dependency,), now)
+    for needed in task.needs:
+        if not needed.consumers and not needed.sessions:
+            release(state, (needed,), now)
     if not task.sessions and not task.consumers:
         release(state, (task,), now)
 
@@ -103,7 +104,7 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
             stack.extend(dependent for dependent in task.dependents if dependent.state == WAITING)
         if state.keepers:
             keeping.unkeep(state, task)
-        release(state, (task, *task.dependencies), now)
+        release(state, (task, *task.needs), now)
 
 
 def _shown(error: ErrorInfo) -> ErrorInfo:
@@ -151,10 +152,10 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
             _let_go(state, task, force=force)
             state.move(task, RELEASED, now)
             if was_active:
-                stack.extend(task.dependencies)
-        if not task.dependents:
+                stack.extend(task.needs)
+        if not task.is_lineage:
             state.move(task, FORGOTTEN, now)
-            stack.extend(dependency for dependency in task.dependencies if not dependency.dependents)
+            stack.extend(needed for needed in task.needs if not needed.is_lineage)
 
 
 def _let_go(state: State, task: Task, *, force: bool) -> None:

@@ -21,6 +21,7 @@ from jupyter_dist.core.scheduler import (
     observing,
     replay,
     submission,
+    waiting,
 )
 from jupyter_dist.core.scheduler.coordination import departures, leases, parcels, queues, values
 from jupyter_dist.core.scheduler.effects import Effects
@@ -29,6 +30,8 @@ from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
     AcquireLease,
     AdaptCluster,
+    AttemptGoesOn,
+    AttemptWaits,
     Cancel,
     ClaimParcels,
     ClaimWishes,
@@ -70,6 +73,7 @@ from jupyter_dist.messages import (
     TaskOutput,
     UnsetValue,
     Unwatch,
+    WantKeys,
     Watch,
     Withdrawn,
     WorkerDied,
@@ -87,6 +91,8 @@ WORKER: dict[type, Handler] = {
     InputMissing: completion.on_input_missing,
     TaskOutput: completion.on_output,
     WorkerSample: completion.on_sample,
+    AttemptWaits: waiting.on_waits,
+    AttemptGoesOn: waiting.on_goes_on,
 }
 CLIENT: dict[type, Handler] = {
     Submit: submission.on_submit,
@@ -109,6 +115,7 @@ CLIENT: dict[type, Handler] = {
     DescribeSessions: attaching.on_describe_sessions,
     TakeOver: attaching.on_take_over,
     KeepTasks: keeping.on_keep,
+    WantKeys: submission.on_want_keys,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
     AcquireLease: leases.on_acquire,

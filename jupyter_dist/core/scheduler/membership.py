@@ -78,7 +78,7 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
     """Note the end of a worker's connection; while its nanny may tell how it died, what it ran waits for that word."""
     if member.state == "dying":
         return
-    if member.processing and nanny_of(state, member) is not None:
+    if (member.processing or member.waiting) and nanny_of(state, member) is not None:
         member.state = "dying"
         member.resolve_by_s = now + state.settings.certificate_wait_s
         state.refresh(member)
@@ -180,6 +180,8 @@ def on_session_gone(state: State, session: Session, now: float) -> None:
     session.expires_s = now + session.linger_s
     departures.on_gone(state, session, now)
     state.version += 1
+    if not session.linger_s:
+        close_session(state, session, now)
 
 
 def close_session(state: State, session: Session, now: float) -> None:

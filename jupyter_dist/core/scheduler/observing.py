@@ -114,7 +114,7 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         counts={name: state.counts[name] for name in (WAITING, QUEUED, PROCESSING, MEMORY, ERRED)},
         finished=state.finished,
         erred=state.erred,
-        sessions=tuple(s.name or s.id for s in state.sessions.values() if s.kind != lifetime.OBSERVER),
+        sessions=tuple(s.name or s.id for s in state.sessions.values() if s.kind not in lifetime.NOBODY),
         functions=_function_views(state),
         running=tuple(islice(_running(state), RUNNING_MAX)),
         errors=tuple(state.errors),
@@ -181,7 +181,7 @@ def _running(state: State) -> list[TaskView]:
     views = []
     for member in state.members.values():
         for attempt, slot, started_s in member.running:
-            task = member.processing.get(attempt)
+            task = member.processing.get(attempt) or member.waiting.get(attempt)
             if task is not None:
                 since_s = task.since_s + state.wall_offset_s
                 group = task.options.group

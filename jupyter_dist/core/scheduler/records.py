@@ -41,12 +41,15 @@ class Task:
         "error",
         "expected_s",
         "function",
+        "held",
         "holders",
+        "keepers",
         "key",
         "made_by",
         "member",
         "missing",
         "nbytes",
+        "needs",
         "options",
         "order",
         "retries_left",
@@ -63,14 +66,17 @@ class Task:
         self.key = key
         self.function = function  # None: scattered data, which no one can make again
         self.options = options
-        self.order = order  # submissions are numbered: earlier ones run first
+        self.order = order  # submissions are numbered: earlier ones run first, see `State.next_order`
         self.arguments = b""
         self.state: TaskState = RELEASED
         self.since_s = 0.0
-        self.dependencies: tuple[Task, ...] = ()
+        self.dependencies: tuple[Task, ...] = ()  # what it waits for
+        self.held: tuple[Task, ...] = ()  # what its code may ask for: not waited for, and not let go while it is needed
+        self.needs: tuple[Task, ...] = ()  # both
         self.dependents: dict[Task, None] | None = None  # None until there is one: most tasks have none
+        self.keepers: dict[Task, None] | None = None  # tasks that hold it, as ``dependents``
         self.missing = 0  # dependencies that are not in memory; changed by state.move alone
-        self.consumers = 0  # dependents that are active; changed by state.move alone
+        self.consumers = 0  # dependents and keepers that are active; changed by state.move alone
         self.sessions: tuple[Session, ...] = ()  # who wants the value; a tuple is shared by all tasks of one client
         self.attempt = 0  # the current attempt, 0 for none
         self.attempts = 0  # how often it was assigned
@@ -103,6 +109,11 @@ class Task:
     def is_needed(self) -> bool:
         """Whether somebody wants the value, or a task on its way needs it."""
         return bool(self.sessions) or self.consumers > 0
+
+    @property
+    def is_lineage(self) -> bool:
+        """Whether a task on record is, or may be, made from it."""
+        return bool(self.dependents) or bool(self.keepers)
 
     def __repr__(self) -> str:
         return f"<Task {self.key} {self.state}>"
@@ -139,6 +150,7 @@ class Member:
         "solo",
         "spilled_bytes",
         "state",
+        "waiting",
         "withdrawing",
         "zombies",
     )
@@ -160,6 +172,7 @@ class Member:
         self.resources: dict[str, float] = {}  # what it declared
         self.holding: dict[int, Amounts] = {}  # attempt -> what it takes of them, also as a zombie
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
+        self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
         self.occupancy_s = 0.0  # expected seconds of work assigned
@@ -176,8 +189,14 @@ class Member:
 
     @property
     def load(self) -> int:
-        """How many attempts it has been given and not answered."""
+        """How many attempts it has been given and not answered that have, or will need, a slot."""
         return len(self.processing) + len(self.zombies)
+
+    def current(self) -> dict[int, Task]:
+        """Return all attempts it has been given that somebody wants, those that wait for something too."""
+        if not self.waiting:
+            return dict(self.processing)
+        return {**{attempt: task for attempt, task in self.waiting.items() if task is not None}, **self.processing}
 
     def fits(self, names: tuple[str, ...]) -> bool:
         """Whether one of these is its name, host or address."""

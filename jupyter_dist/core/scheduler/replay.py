@@ -14,7 +14,7 @@ from jupyter_dist.core.scheduler import keeping, lineage
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.lifetime import wanted_workers
 from jupyter_dist.core.scheduler.records import Session, Task
-from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.scheduler.state import DEPTH_STEP, State
 from jupyter_dist.messages import (
     DataRecord,
     ErrorInfo,
@@ -95,7 +95,7 @@ def _restore_data(state: State, records: Records) -> None:
 def _restore_submissions(state: State, records: Records) -> None:
     functions = _of(records, FUNCTION, FunctionBody)
     submissions = _of(records, SUBMISSION, SubmissionRecord)
-    for number in sorted(submissions, key=lambda key: submissions[key].first):
+    for number in sorted(submissions):
         submission = submissions[number]
         body = functions.get(submission.function)
         session = state.sessions.get(submission.session)
@@ -106,11 +106,12 @@ def _restore_submissions(state: State, records: Records) -> None:
                 continue  # gone since; or its record, or one it needs, was damaged: whoever wants it is told
             task = Task(spec.key, state.intern_function(body), submission.options, submission.first + index)
             task.arguments = spec.arguments
-            state.add_task(task, tuple(dependencies))
+            held = dict.fromkeys(state.tasks[key] for key in spec.held if key in state.tasks)
+            state.add_task(task, tuple(dependencies), tuple(other for other in held if other not in dependencies))
             made.append(task)
             if session is not None:
                 state.want(session, task, spec.wish)
-        state.skip_orders(submission.first + len(submission.tasks))
+        state.skip_orders((submission.first + len(submission.tasks)) % DEPTH_STEP)
         if made:
             state.ledger.adopt_submission(number, made)
         else:

@@ -37,6 +37,7 @@ from jupyter_dist.settings import Settings
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
 TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
 IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
+DEPTH_STEP = 1 << 48  # more than there are submissions
 
 
 class FunctionEntry:
@@ -139,10 +140,10 @@ class State:
         self._last_attempt += 1
         return self._last_attempt
 
-    def next_order(self) -> int:
-        """Return the place of a new task in the order of submission."""
+    def next_order(self, parent: Task | None = None) -> int:
+        """Return the place of a new task in the order of submission; what a task submits comes before what others do."""
         self._last_order += 1
-        return self._last_order
+        return self._last_order if parent is None else self._last_order + (parent.order // DEPTH_STEP - 1) * DEPTH_STEP
 
     def skip_orders(self, last: int) -> None:
         """Leave places in the order of submission to tasks of the scheduler before."""
@@ -161,12 +162,18 @@ class State:
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
-    def add_task(self, task: Task, dependencies: tuple[Task, ...]) -> None:
+    def add_task(self, task: Task, dependencies: tuple[Task, ...], held: tuple[Task, ...] = ()) -> None:
         """Enter a new task, released, behind its dependencies."""
         self.tasks[task.key] = task
         self.counts[RELEASED] += 1
         self._label(task).counts[RELEASED] += 1
-        task.dependencies = dependencies
+        task.dependencies = task.needs = dependencies
+        if held:
+            task.held, task.needs = held, dependencies + held
+            for kept in held:
+                if kept.keepers is None:
+                    kept.keepers = {}
+                kept.keepers[task] = None
         for dependency in dependencies:
             if dependency.dependents is None:
                 dependency.dependents = {}
@@ -195,10 +202,10 @@ class State:
         task.state = to
         task.since_s = now
         self.version += 1
-        if task.dependencies and (was in ACTIVE) != (to in ACTIVE):
+        if task.needs and (was in ACTIVE) != (to in ACTIVE):
             step = 1 if to in ACTIVE else -1
-            for dependency in task.dependencies:
-                dependency.consumers += step
+            for needed in task.needs:
+                needed.consumers += step
         if MEMORY in (was, to) or was == ERRED:
             self._move_value(task, was, to)
         if to == QUEUED:
@@ -259,6 +266,8 @@ class State:
         self._label(task).counts[FORGOTTEN] = 0
         for dependency in task.dependencies:
             (dependency.dependents or {}).pop(task, None)
+        for kept in task.held:
+            (kept.keepers or {}).pop(task, None)
         if task.function is not None:
             self._delist_function(task.function.id)
 
@@ -416,13 +425,19 @@ class State:
         member = task.member
         if member is None:
             return
-        del member.processing[task.attempt]
-        member.withdrawing.discard(task.attempt)
-        member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
-        if zombie:
-            member.zombies.add(task.attempt)
+        attempt = task.attempt
+        if attempt in member.waiting:
+            del member.waiting[attempt]
+            if zombie:
+                member.waiting[attempt] = None
         else:
-            member.holding.pop(task.attempt, None)
+            del member.processing[attempt]
+            member.withdrawing.discard(attempt)
+            member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
+            if zombie:
+                member.zombies.add(attempt)
+        if not zombie:
+            member.holding.pop(attempt, None)
         if member.solo is task and not zombie:
             member.solo = None
         task.member = None
@@ -430,19 +445,19 @@ class State:
         self.refresh(member)
 
     def bury_zombie(self, member: Member, attempt: int) -> bool:
-        """Free the slot of an attempt nobody wanted. Return whether there was one."""
-        if attempt not in member.zombies:
-            return False
+        """Free the slot of an attempt nobody wanted. Return whether it had one."""
+        had_slot = attempt in member.zombies
         member.zombies.discard(attempt)
+        member.waiting.pop(attempt, None)
         member.holding.pop(attempt, None)
-        if member.solo is not None and not member.load and member.solo not in self.suspects:
-            member.solo = None
         self.refresh(member)
-        return True
+        return had_slot
 
     def refresh(self, member: Member) -> None:
         """Note whether a worker has a free slot, or room in hand, after anything about it changed."""
         load, slots = member.load, member.slots
+        if member.solo is not None and not load and member.solo not in self.suspects:
+            member.solo = None  # whoever it was kept for has left it
         if load > slots:
             self.laden[member] = None
         else:

@@ -1,6 +1,6 @@
 """What happens to a worker, beside what the scheduler says: its slots and its fetches.
 
-The slots report in the order in which things happened, `Began` before `Ended` for each attempt. A value inside an event
+The slots report in the order in which things happened: for each attempt `Began`, any number of `Waits` and `GoesOn` in turn, `Ended`. A value inside an event
 is a user's object: events are never compared.
 """
 
@@ -17,6 +17,18 @@ from jupyter_dist.messages import InputMissing, TaskErred, TaskFinished, TaskOut
 
 class Began(msgspec.Struct, frozen=True):
     """A slot took the attempt out of the hand."""
+
+    attempt: int
+
+
+class Waits(msgspec.Struct, frozen=True):
+    """The attempt's code waits for something of the cluster, and its slot is free for another."""
+
+    attempt: int
+
+
+class GoesOn(msgspec.Struct, frozen=True):
+    """An attempt that waited has a slot again."""
 
     attempt: int
 
@@ -62,4 +74,4 @@ class Printed(msgspec.Struct, frozen=True):
     output: tuple[TaskOutput, ...]
 
 
-WorkerEvent = ToWorker | Began | Ended | Printed | TakenBack | Arrived | FetchFailed | Disconnected
+WorkerEvent = ToWorker | Began | Waits | GoesOn | Ended | Printed | TakenBack | Arrived | FetchFailed | Disconnected

@@ -12,7 +12,17 @@ from typing import Final
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.worker import rejoining
 from jupyter_dist.core.worker.effects import Effects, Live
-from jupyter_dist.core.worker.events import Arrived, Began, Ended, FetchFailed, Printed, TakenBack, WorkerEvent
+from jupyter_dist.core.worker.events import (
+    Arrived,
+    Began,
+    Ended,
+    FetchFailed,
+    GoesOn,
+    Printed,
+    TakenBack,
+    Waits,
+    WorkerEvent,
+)
 from jupyter_dist.core.worker.fetching import expire_fetches, gather_inputs, on_arrived, on_fetch_failed, start_fetches
 from jupyter_dist.core.worker.invariants import check
 from jupyter_dist.core.worker.running import (
@@ -20,9 +30,11 @@ from jupyter_dist.core.worker.running import (
     make_ready,
     on_began,
     on_ended,
+    on_goes_on,
     on_printed,
     on_stop,
     on_taken_back,
+    on_waits,
     on_withdraw,
 )
 from jupyter_dist.core.worker.state import State
@@ -56,6 +68,8 @@ class WorkerMachine:
         self._handlers: Mapping[type, Callable[..., None]] = {
             AssignTask: self._on_assign,
             Began: lambda event, now: on_began(self._state, event, now),
+            Waits: lambda event, _now: on_waits(self._state, event),
+            GoesOn: lambda event, _now: on_goes_on(self._state, event),
             Ended: lambda event, _now: on_ended(self._state, event),
             Printed: lambda event, _now: on_printed(self._state, event),
             FunctionBody: self._on_function,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING
+from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, WAITING
 from jupyter_dist.core.worker.effects import TakeBack
 from jupyter_dist.core.worker.state import Said, State
-from jupyter_dist.messages import HeldResult, Kept, Message, TaskErred, TaskFinished
+from jupyter_dist.messages import AttemptWaits, HeldResult, Kept, Message, TaskErred, TaskFinished
 
 
 def suspend(state: State) -> None:
@@ -54,7 +54,8 @@ def on_welcome(state: State) -> None:
     state.unwanted.update(said.reply.attempt for said in state.unkept if not said.is_wanted)
     state.unkept.clear()
     state.said = 0
-    state.effects.says[:0] = replies
+    waiting = [AttemptWaits(number) for number, attempt in state.attempts.items() if attempt.state == WAITING]
+    state.effects.says[:0] = [*replies, *waiting]
 
 
 def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, str], ...]]:
@@ -68,7 +69,7 @@ def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, st
     going_on = [
         (number, "" if attempt.stopped else attempt.task.key)
         for number, attempt in state.attempts.items()
-        if attempt.state in {READY, RUNNING}
+        if attempt.state in {READY, RUNNING, WAITING}
     ]
     ended = [
         (said.reply.attempt, said.reply.key if said.is_wanted else "")

@@ -36,7 +36,7 @@ def function(label="f"):
     return FunctionBody(f"id-{label}", label, b"body")
 
 
-def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack=""):
+def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack="", waiting=()):
     return DeathCertificate(
         worker=worker,
         host="h",
@@ -49,6 +49,7 @@ def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output=""
         output=output,
         words=f"{worker} died by {cause}",
         died_s=0.0,
+        waiting=tuple(waiting),
     )
 
 
@@ -115,18 +116,18 @@ class Bench:
         for worker in workers:
             self.say(worker, WorkerSample((), 0, 0.0, 0, 0))
 
-    def die(self, worker, nanny, attempts=(), cause="signal"):
+    def die(self, worker, nanny, attempts=(), cause="signal", *, waiting=()):
         """Have a worker die with a certificate: the connection first, as it mostly is."""
         member = self.state.members[worker]
         self.say(worker, Disconnected("end of stream"))
-        self.say(nanny, WorkerDied(certificate(member.name, member.pid, attempts, cause)))
+        self.say(nanny, WorkerDied(certificate(member.name, member.pid, attempts, cause, waiting=waiting)))
 
     # -- tasks
 
-    def submit(self, client, key, *dependencies, label="f", **options):
+    def submit(self, client, key, *dependencies, label="f", held=(), parent="", **options):
         wish = next(self._wishes)
-        spec = TaskSpec(key, b"arguments", dependencies, wish)
-        self.say(client, Submit(function(label), TaskOptions(**options), (spec,)))
+        spec = TaskSpec(key, b"arguments", dependencies, wish, tuple(held))
+        self.say(client, Submit(function(label), TaskOptions(**options), (spec,), parent))
         return wish
 
     def put(self, client, key, value=b"value"):
