@@ -194,7 +194,10 @@ def on_claim(state: State, session: Session, message: ClaimWishes, now: float) -
     wants = {task.key: wish for task, wish in session.wants.items()}
     unknown = tuple(wish for wish, key in claimed if wants.get(key) != wish)
     if unknown:
-        reason = session.missed or "the cluster does not know it: its scheduler died before it had written it down, or it was let go"
+        reason = (
+            session.missed
+            or "the cluster does not know it: its scheduler died before it had written it down, or it was let go"
+        )
         state.say(session.incarnation, KeyCancelled(unknown, reason))
     session.missed = ""
     known = {wish for wish, _ in message.wishes + message.delivered}
