@@ -1,6 +1,7 @@
 """Between the scheduler and a worker: what to run, and what came of it."""
 
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeTaken, TakeCode
 from jupyter_dist.messages.handshake import Refused, RegisterWorker, Welcome
 
 
@@ -135,7 +136,18 @@ class WorkerSample(Message, tag=65):
     spilled_bytes: int = 0
 
 
-FromWorker = RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample
+FromWorker = (
+    RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample | CodeTaken
+)
 ToWorker = (
-    Welcome | Refused | FunctionBody | AssignTask | Withdraw | StopAttempt | FreeKeys | DropFunctions | SetInlineMax
+    Welcome
+    | Refused
+    | FunctionBody
+    | AssignTask
+    | Withdraw
+    | StopAttempt
+    | FreeKeys
+    | DropFunctions
+    | SetInlineMax
+    | TakeCode
 )

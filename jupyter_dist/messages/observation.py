@@ -63,6 +63,7 @@ class WorkerView(Record):
     heard_s: float  # seconds since it was last heard
     restarts: int
     last_death: str
+    modules: tuple[tuple[str, str], ...] = ()  # of the user's, by name, with their versions
 
 
 class FunctionView(Record):

@@ -2,6 +2,7 @@
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeReplaced, DescribeVersions, PutCode
 from jupyter_dist.messages.handshake import OpenSession, Refused, Welcome
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
 
@@ -165,12 +166,17 @@ class KeyOutput(Message, tag=34):
 
 
 class Answer(Message, tag=35):
-    """The answer to a request: ``error`` is empty when it was done."""
+    """The answer to a request: ``error`` is empty when it was done.
+
+    ``failure`` is what a user's code raised on the way; ``error`` says then where.
+    """
 
     request: int
     error: str = ""
     snapshot: ClusterSnapshot | None = None
     tasks: tuple[TaskHome, ...] = ()
+    failure: ErrorInfo | None = None
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 FromClient = (
@@ -189,5 +195,18 @@ FromClient = (
     | CloseSession
     | Watch
     | Unwatch
+    | PutCode
+    | DescribeVersions
 )
-ToClient = Welcome | Refused | KeyFinished | KeyErred | KeyLost | KeyCancelled | KeyOutput | Answer | Observation
+ToClient = (
+    Welcome
+    | Refused
+    | KeyFinished
+    | KeyErred
+    | KeyLost
+    | KeyCancelled
+    | KeyOutput
+    | Answer
+    | Observation
+    | CodeReplaced
+)

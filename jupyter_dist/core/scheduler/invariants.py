@@ -149,6 +149,17 @@ def store_agrees(state: State) -> Iterator[str]:
         yield f"freed and in use: {sorted(used.intersection(state.freed))}"
 
 
+def code_agrees(state: State) -> Iterator[str]:
+    """Compare the bytes noted of users' code with what counting gives; nobody waits for a worker that is gone."""
+    table = state.code
+    kept = sum(len(entry.file.body) for entry in table.entries.values())
+    if kept != table.total_bytes:
+        yield f"{table.total_bytes} bytes of code noted, {kept} kept"
+    for pending in table.pending:
+        if not state.members.keys() >= pending.waiting:
+            yield f"request {pending.request} waits for workers that are gone"
+
+
 RULES = (
     counts_agree,
     edges_agree,
@@ -158,4 +169,5 @@ RULES = (
     functions_agree,
     work_is_conserved,
     store_agrees,
+    code_agrees,
 )

@@ -4,11 +4,12 @@ A source is an incarnation, the number of one connection. What a source may say 
 message it has no right to closes that connection and changes nothing else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
+    code,
     completion,
     dispatch,
     invariants,
@@ -23,13 +24,16 @@ from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
     Cancel,
     CloseSession,
+    CodeTaken,
     Describe,
     DescribeTasks,
+    DescribeVersions,
     InputMissing,
     Message,
     MissingValue,
     OpenSession,
     Pulse,
+    PutCode,
     PutValue,
     RegisterNanny,
     RegisterWorker,
@@ -60,6 +64,7 @@ WORKER: dict[type, Handler] = {
     InputMissing: completion.on_input_missing,
     TaskOutput: completion.on_output,
     WorkerSample: completion.on_sample,
+    CodeTaken: code.on_taken,
 }
 CLIENT: dict[type, Handler] = {
     Submit: submission.on_submit,
@@ -73,6 +78,8 @@ CLIENT: dict[type, Handler] = {
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
     RetryKeys: submission.on_retry,
+    PutCode: code.on_put,
+    DescribeVersions: observing.on_describe_versions,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
 }
@@ -104,6 +111,8 @@ class SchedulerMachine:
         What makes a ``now`` seconds since 1970; only shown, never decided by.
     detached
         Whether the cluster stops by itself when it is idle for long.
+    versions
+        Of what the process is made of; only told.
     """
 
     def __init__(
@@ -115,9 +124,11 @@ class SchedulerMachine:
         *,
         wall_offset_s: float = 0.0,
         detached: bool = False,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
         self.state = State(settings, epoch, cluster, now, wall_offset_s)
         self.state.detached = detached
+        self.state.versions = versions or {}
         self._ticked_s = now
 
     def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
@@ -173,6 +184,8 @@ class SchedulerMachine:
     def _settle(self, now: float) -> Effects:
         state = self.state
         dispatch.dispatch(state, now)
+        if state.code.pending:
+            code.settle(state, now)
         if state.restarts:
             lifetime.settle_restarts(state, now)
         if len(state.idle_functions) > IDLE_FUNCTIONS_MAX:

@@ -15,6 +15,7 @@ from jupyter_dist.messages import (
     ClusterSnapshot,
     Describe,
     DescribeTasks,
+    DescribeVersions,
     FunctionView,
     Observation,
     TaskEvent,
@@ -51,6 +52,11 @@ def on_describe_tasks(state: State, session: Session, message: DescribeTasks, _n
     keys = message.keys or tuple(state.tasks)
     homes = tuple(_home(state.tasks[key]) for key in keys if key in state.tasks)
     state.say(session.incarnation, Answer(message.request, tasks=homes))
+
+
+def on_describe_versions(state: State, session: Session, message: DescribeVersions, _now: float) -> None:
+    """Answer with the versions of what this process is made of."""
+    state.say(session.incarnation, Answer(message.request, versions=tuple(state.versions.items())))
 
 
 def _home(task: Task) -> TaskHome:
@@ -139,6 +145,7 @@ def _worker_view(state: State, member: Member, now: float) -> WorkerView:
         heard_s=silent_s,
         restarts=nanny.deaths.get(member.name, 0) if nanny else 0,
         last_death=nanny.last_death.get(member.name, "") if nanny else "",
+        modules=member.modules,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
@@ -22,6 +23,7 @@ from jupyter_dist.core.scheduler.arcs import (
     STATES,
     TaskState,
 )
+from jupyter_dist.core.scheduler.code_table import CodeTable
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
@@ -85,6 +87,8 @@ class State:
         self.wall_offset_s = wall_offset_s  # what makes a `now` seconds since 1970, for people
         self.started_s = now
         self.effects = Effects()
+        self.versions: Mapping[str, str] = {}  # of what this process is made of, for people
+        self.code = CodeTable(settings.code_total_bytes_max)
 
         self.tasks: dict[str, Task] = {}
         self.members: dict[int, Member] = {}

@@ -12,7 +12,7 @@ import msgspec
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.worker.effects import Opaque
-from jupyter_dist.messages import InputMissing, TaskErred, TaskFinished, TaskOutput, ToWorker
+from jupyter_dist.messages import CodeTaken, InputMissing, TaskErred, TaskFinished, TaskOutput, ToWorker
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -62,4 +62,4 @@ class Printed(msgspec.Struct, frozen=True):
     output: tuple[TaskOutput, ...]
 
 
-WorkerEvent = ToWorker | Began | Ended | Printed | TakenBack | Arrived | FetchFailed | Disconnected
+WorkerEvent = ToWorker | CodeTaken | Began | Ended | Printed | TakenBack | Arrived | FetchFailed | Disconnected

@@ -29,6 +29,7 @@ from jupyter_dist.core.worker.state import State
 from jupyter_dist.messages import (
     AssignedTask,
     AssignTask,
+    CodeTaken,
     DropFunctions,
     ErrorInfo,
     FreeKeys,
@@ -36,6 +37,7 @@ from jupyter_dist.messages import (
     Refused,
     SetInlineMax,
     StopAttempt,
+    TakeCode,
     TaskErred,
     Welcome,
     Withdraw,
@@ -66,6 +68,8 @@ class WorkerMachine:
             Arrived: self._on_arrived,
             FetchFailed: lambda event, _now: on_fetch_failed(self._state, event),
             Refused: self._on_refused,
+            TakeCode: lambda message, _now: self._state.effects.code.append(message),
+            CodeTaken: lambda event, _now: self._state.effects.says.append(event),
         }
 
     def handle(self, source: int, events: Sequence[WorkerEvent], now: float) -> Effects:
