@@ -16,6 +16,7 @@ from jupyter_dist.comm.serve import serve
 from jupyter_dist.core.scheduler.machine import SchedulerMachine
 from jupyter_dist.processes.config import SchedulerConfig
 from jupyter_dist.processes.driver import Driver
+from jupyter_dist.processes.versions import own_versions
 
 log = logging.getLogger("jupyter_dist.scheduler")
 
@@ -46,6 +47,7 @@ async def run(config: SchedulerConfig) -> None:
         loop.time(),
         wall_offset_s=time.time() - loop.time(),
         detached=config.detached,
+        versions=own_versions(),
     )
     driver = Driver(machine, stop)
     with contextlib.suppress(NotImplementedError):
