@@ -8,7 +8,8 @@
     │   │   ├── NoClusterError               nothing to connect to; says how to start one
     │   │   ├── ClusterStartError            a cluster did not come up; carries the tail of its log
     │   │   ├── ClusterClosedError           the cluster or the executor is gone; says why
-    │   │   └── ClusterStateError            what was asked needs a cluster in another state; says which it is in
+    │   │   ├── ClusterStateError            what was asked needs a cluster in another state; says which it is in
+    │   │   └── WorkerGoneError              a worker died, left or fell silent while it was asked; says which
     │   ├── ProtocolError                    bytes or messages that break the rules; closes that connection only
     │   │   ├── AuthenticationError          the secret is wrong, or the peer is not who it claims to be
     │   │   └── VersionMismatchError         the two sides cannot work together; says what to install
@@ -60,6 +61,10 @@ class ClusterClosedError(ClusterError):
 
 class ClusterStateError(ClusterError):
     """What was asked needs a cluster in another state: its name is taken, or it does not run."""
+
+
+class WorkerGoneError(ClusterError):
+    """A worker died, left or fell silent while it was asked something outside scheduling."""
 
 
 class ProtocolError(JupyterDistError):

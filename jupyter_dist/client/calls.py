@@ -7,14 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
+from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
+
+
+class Coded(Protocol):
+    """A session, as far as packing needs one."""
+
+    code: Shipping
+
+
+class Owner(Protocol):
+    """What packing needs of an executor."""
+
+    @property
+    def session(self) -> Coded:
+        """Through which it speaks with the scheduler."""
 
 
 class PackedCall(NamedTuple):
@@ -31,7 +46,7 @@ class PackedCall(NamedTuple):
 
 
 def pack_call(
-    owner: object,
+    owner: Owner,
     function: FunctionBody,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -47,7 +62,7 @@ def pack_call(
     PackingError
         An argument cannot be pickled, or all together are too large for a call.
     UsageError
-        A future is of another executor.
+        A future is of another executor, or the local modules the arguments reach are too large.
     CancelledError
         A future was cancelled.
     """
@@ -63,7 +78,8 @@ def pack_call(
             future.raise_failure()  # says by what; a wish without a number is no task's
         if future.executor is not owner:
             raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
-    key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
+    version = owner.session.code.cover(arguments)
+    key = make_key(function, arguments, pure=pure, version=version) if key is None else check_key(key)
     return PackedCall(key, arguments, tuple(futures.values()))
 
 

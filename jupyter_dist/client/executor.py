@@ -2,7 +2,7 @@
 
 Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
 `mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
-beside work is in `inspecting` and `steering`. An executor that started its cluster ends it.
+beside work is in `inspecting`, `steering`, `everywhere` and `uploading`. An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jupyter_dist.client.blocking import Aside, Remotely, begin, block
 from jupyter_dist.client.calls import check_callable, check_count, check_key, check_timeout, make_options, pack_call
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
+from jupyter_dist.client.everywhere import Everywhere
 from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
@@ -30,6 +31,7 @@ from jupyter_dist.client.reading import Readers
 from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
 from jupyter_dist.client.steering import Steering
+from jupyter_dist.client.uploading import Uploading
 from jupyter_dist.client.waiting import unsettled
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
@@ -42,7 +44,7 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Adapters):
+class Executor(Inspecting, Steering, Everywhere, Uploading, Adapters):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -338,7 +340,7 @@ class Executor(Inspecting, Steering, Adapters):
         session.check_open()
         if key is not None and (known := session.join(check_key(key))) is not None:
             return Future(self, known)
-        function = pack_function(func, label)
+        function = pack_function(func, label, session.code)
         call = pack_call(self, function, args, kwargs, key=key, pure=options.pure, settings=self.settings)
         with session.lock:  # nothing is heard of the task before its listener is in place
             wish = session.submit(function, options, [call.spec])[0]
@@ -406,7 +408,8 @@ class Executor(Inspecting, Steering, Adapters):
             pure=pure,
             timeout_s=check_timeout(timeout),
         )
-        return Mapper(self, pack_function(func), kwargs, options_of_each(workers, make), key).map(iterables, maxsize)
+        function = pack_function(func, code=self.session.code)
+        return Mapper(self, function, kwargs, options_of_each(workers, make), key).map(iterables, maxsize)
 
     def scatter(
         self, data: Any, workers: Workers = None, broadcast: bool | int = False, *, maxsize: int = AHEAD_MAX

@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.client.waiting import Watcher
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
@@ -27,6 +28,7 @@ from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
     Answer,
     CloseSession,
+    CodeReplaced,
     FunctionBody,
     KeyFinished,
     KeyOutput,
@@ -56,6 +58,8 @@ class Session:
         The cluster.
     table
         What is wished for; to be read and changed under `lock` only.
+    code
+        What the cluster has of this process's local modules.
     closed_reason
         Why the session is over; empty while it is not.
     """
@@ -65,6 +69,7 @@ class Session:
         self.settings = settings
         self.lock = threading.RLock()  # re-entrant: a Future may die while this thread holds it
         self.table = FutureTable(settings.output_bytes_max)
+        self.code = Shipping(self.say, settings)
         self.closed_reason = ""
         self.on_observation: Callable[[Observation], None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -305,6 +310,8 @@ class Session:
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)
+        elif isinstance(message, CodeReplaced):
+            self.code.on_replaced(message)
         elif isinstance(message, Welcome):
             self._welcomed.set_result(message)
         elif isinstance(message, Refused) and not self._welcomed.done():
@@ -354,7 +361,7 @@ class Session:
         self._answers[self._last_request] = answer
         self.say(make(self._last_request))
         result = await answer
-        if result.error:
+        if result.error and result.failure is None:  # a failure is for the user's thread to load
             raise ClusterError(result.error)
         return result
 
