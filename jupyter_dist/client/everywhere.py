@@ -121,8 +121,13 @@ class Everywhere(Front):
         return results
 
     async def _homes_of_workers(self, workers: Workers) -> dict[str, str]:
-        """Return the addresses of the workers that are meant, by name. UsageError for an unknown one."""
+        """Return the addresses of the workers that are meant, by name. UsageError for an unknown one.
+
+        All are those that are there: one whose connection has ended and whose death is not certified yet is not.
+        """
         snapshot = await self.describe()
+        if workers is None:
+            return {view.name: view.address for view in snapshot.workers if view.state != "lost"}
         addresses = {view.name: view.address for view in snapshot.workers}
         return {name: addresses[name] for name in inspection.chosen_workers(snapshot, workers)}
 

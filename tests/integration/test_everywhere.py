@@ -58,6 +58,7 @@ def die_on(name: str, pids: dict[str, int]) -> int:
 def stop_on(name: str, pids: dict[str, int]) -> int:
     if os.getpid() == pids[name]:
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(60)  # this thread may go on for a moment
     return os.getpid()
 
 
@@ -180,7 +181,8 @@ def test_worker_that_dies_while_it_is_asked_ends_the_wait_with_its_name(own_exec
     outcome = own_executor.run(die_on, "worker-1", pids, on_error="return")
     assert outcome["worker-0"] == pids["worker-0"]
     assert isinstance(outcome["worker-1"], WorkerGoneError)
-    own_executor.wait_for_workers(2, timeout=10)
+    wait_until(lambda: pids["worker-1"] not in own_executor.run(os.getpid, on_error="ignore").values(), "it is gone")
+    wait_until(lambda: len(own_executor.run(os.getpid, on_error="ignore")) == 2, "another is there")
     pids = own_executor.run(os.getpid)
     with pytest.raises(WorkerGoneError, match="worker-0 was lost"):
         own_executor.run(die_on, "worker-0", pids)
