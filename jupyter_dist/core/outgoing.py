@@ -10,9 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from jupyter_dist.messages import Cancel, KeepTasks, Message, NameKeys, PutValue, Release, RetryKeys, Submit, TakeOver
+from jupyter_dist.messages import (
+    Cancel,
+    KeepTasks,
+    Message,
+    NameKeys,
+    PutCode,
+    PutValue,
+    Release,
+    RetryKeys,
+    Submit,
+    TakeOver,
+)
 
-KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks)
+KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks, PutCode)
 
 
 class Outgoing:

@@ -1,6 +1,7 @@
 """Between the scheduler and a worker: what to run, and what came of it."""
 
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeTaken, TakeCode
 from jupyter_dist.messages.handshake import Kept, Refused, RegisterWorker, Welcome
 
 
@@ -135,7 +136,9 @@ class WorkerSample(Message, tag=65):
     spilled_bytes: int = 0
 
 
-FromWorker = RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample
+FromWorker = (
+    RegisterWorker | TaskFinished | TaskErred | Withdrawn | InputMissing | TaskOutput | WorkerSample | CodeTaken
+)
 ToWorker = (
     Welcome
     | Refused
@@ -147,4 +150,5 @@ ToWorker = (
     | FreeKeys
     | DropFunctions
     | SetInlineMax
+    | TakeCode
 )

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -20,10 +21,12 @@ from contextvars import copy_context
 
 from jupyter_dist.core.worker.effects import ReadyTask
 from jupyter_dist.core.worker.events import Began, Ended, Printed
-from jupyter_dist.messages import TaskErred, TaskFinished, TaskOutput
+from jupyter_dist.messages import RunningStack, TaskErred, TaskFinished, TaskOutput
 from jupyter_dist.processes.call import Functions, Outcome, describe_interrupt, run_call
+from jupyter_dist.processes.code_store import CodeStore
 from jupyter_dist.processes.interrupt import Guard, MainGuard, ThreadGuard
 from jupyter_dist.processes.output import Capture, Chunk, current_capture, join_tail
+from jupyter_dist.processes.stacks import format_frames
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.settings import Settings
 from jupyter_dist.storage.page import PageWriter
@@ -113,16 +116,20 @@ class Slot:
     ----------
     current : tuple or None
         The task it runs, what that printed, and since when (seconds since the epoch).
+    thread : int
+        Its thread's number; 0 before it runs.
     """
 
     def __init__(self, index: int, shared: "Slots", guard: Guard) -> None:
         self.index = index
         self.guard = guard
         self.current: tuple[ReadyTask, Capture, float] | None = None
+        self.thread = 0
         self._shared = shared
 
     def run(self) -> None:
         """Run tasks for ever."""
+        self.thread = threading.get_ident()
         while True:
             try:
                 self.execute(self._shared.hand.take())
@@ -185,6 +192,8 @@ class Slots:
         For bounds.
     stored : StoredInputs, optional
         Inputs in the host's object store.
+    scratch : str
+        The worker's own folder, where users' code is put.
     """
 
     def __init__(
@@ -194,11 +203,13 @@ class Slots:
         wake: Callable[[], object],
         settings: Settings,
         stored: StoredInputs | None = None,
+        scratch: str = "",
     ) -> None:
         self.hand = Hand()
         self.reports = Reports(wake)
         self.page = page
-        self.functions = Functions()
+        self.code = CodeStore(scratch)
+        self.functions = Functions(self.code)
         self.stored = stored or StoredInputs()
         self.inline_bytes_max = settings.inline_bytes_max
         self.output_bytes_max = settings.output_bytes_max
@@ -231,6 +242,17 @@ class Slots:
         """Return the attempt, the slot and the start of what runs now."""
         found = ((slot.index, slot.current) for slot in self._slots)
         return tuple((current[0].task.attempt, index, current[2]) for index, current in found if current is not None)
+
+    def read_stacks(self) -> tuple[RunningStack, ...]:
+        """Return where the code of each running task is now. Called from any thread but a slot's."""
+        stacks = []
+        for slot in self._slots:
+            current, frame = slot.current, sys._current_frames().get(slot.thread)  # noqa: SLF001 - it has no other name
+            if current is not None and frame is not None:
+                frames = format_frames(frame)
+                if slot.current is current:  # else these are another task's
+                    stacks.append(RunningStack(current[0].task.key, slot.index, frames))
+        return tuple(stacks)
 
     def has_output(self) -> bool:
         """Return whether somebody listens to what a task prints that runs or is in the hand."""
