@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 export SEEDS ?= 2000
-TARGETS := demo test lab lint bench bench-core simulate screenshots clean
+export MINUTES ?= 1
+TARGETS := demo test lab lint bench bench-core simulate chaos screenshots clean
 
 .PHONY: help $(TARGETS)
 
@@ -14,6 +15,7 @@ help:
 	@echo "make lab          JupyterLab here"
 	@echo "make bench        benchmarks of this package and its peers; bench-core: of the scheduler's core alone"
 	@echo "make simulate     the simulator, SEEDS=2000 of them"
+	@echo "make chaos        a real cluster whose processes are killed at random, MINUTES=1 of it"
 	@echo "make screenshots  the documentation's pictures; make clean: remove all that was made"
 
 $(TARGETS):

@@ -29,8 +29,12 @@ _HOMES = {
     "as_completed": "jupyter_dist.client.arrivals",
     "default_executor": "jupyter_dist.client.executor",
     "errors": "",
+    "fire_and_forget": "jupyter_dist.client.keeping",
     "progress": "jupyter_dist.client.progress",
+    "get_executor": "jupyter_dist.client.inside",
     "register_joblib": "jupyter_dist.client.adapters",
+    "rejoin": "jupyter_dist.client.inside",
+    "secede": "jupyter_dist.client.inside",
     "wait": "jupyter_dist.client.collecting",
 }
 

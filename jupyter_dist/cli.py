@@ -17,6 +17,7 @@ import msgspec
 
 from jupyter_dist._version import __version__
 from jupyter_dist.client.observer import Observer
+from jupyter_dist.core.resources import parse_resources
 from jupyter_dist.errors import JupyterDistError
 from jupyter_dist.launch.connection_file import ClusterInfo, find_cluster, read_clusters
 from jupyter_dist.launch.host import parse_bytes
@@ -104,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--name", default=DEFAULT, help=f"what to call it (default: {DEFAULT})")
     start.add_argument("--threads", type=int, default=1, metavar="T", help="tasks a worker runs at a time (default: 1)")
     start.add_argument("--memory-limit", metavar="SIZE", help="memory of each worker, such as 2GB (default: no limit)")
+    start.add_argument(
+        "--resources", metavar="NAMES", help="what each worker has besides threads, such as GPU=1,memory=4e9"
+    )
     start.add_argument("--idle-stop", type=float, metavar="S", help="stop after so many seconds without a user")
     start.set_defaults(do=_start)
 
@@ -142,6 +146,7 @@ def _start(options: argparse.Namespace) -> None:
         memory_limit_bytes=parse_bytes(options.memory_limit),
         detached=True,
         idle_stop_s=options.idle_stop,
+        resources=parse_resources(options.resources),
     )
     info = start_cluster(spec, on_phase=_tell_phase)
     size = f"{_count(info.workers, 'worker')} of {_count(info.threads_per_worker, 'thread')}"

@@ -9,6 +9,7 @@
     │   │   ├── ClusterStartError            a cluster did not come up; carries the tail of its log
     │   │   ├── ClusterClosedError           the cluster or the executor is gone; says why
     │   │   ├── ClusterStateError            what was asked needs a cluster in another state; says which it is in
+    │   │   └── WorkerGoneError              a worker died, left or fell silent while it was asked; says which
     │   │   ├── CoordinationError            what is shared by name is gone, or cannot be kept; says why
     │   │   └── SessionConnectedError        a session to attach to is in use; says by whom
     │   ├── ProtocolError                    bytes or messages that break the rules; closes that connection only
@@ -19,6 +20,7 @@
     │   │   ├── DataLostError                a result is gone and must not or cannot be made again
     │   │   ├── TaskTimeoutError             the task ran longer than it was allowed to
     │   │   ├── ResultError                  the result could not be pickled or loaded
+    │   │   ├── WaitingLimitError            too many tasks of one worker wait; raised inside the next one
     │   │   └── RemoteError                  stands in for a user's exception that cannot be loaded here
     │   ├── StorageError (also OSError)      data cannot be kept on this host; says where and why
     │   │   ├── StorageFullError             there is no room for it; says its size and what is free
@@ -64,6 +66,10 @@ class ClusterClosedError(ClusterError):
 
 class ClusterStateError(ClusterError):
     """What was asked needs a cluster in another state: its name is taken, or it does not run."""
+
+
+class WorkerGoneError(ClusterError):
+    """A worker died, left or fell silent while it was asked something outside scheduling."""
 
 
 class CoordinationError(ClusterError):
@@ -117,6 +123,10 @@ class TaskTimeoutError(TaskError):
 
 class ResultError(TaskError):
     """A result could not be pickled on its worker, or could not be loaded here."""
+
+
+class WaitingLimitError(TaskError):
+    """More tasks of one worker wait for something of the cluster than may. Raised in the task, where it waits."""
 
 
 class RemoteError(TaskError):

@@ -43,13 +43,18 @@ class Settings:
     inline_bytes_max: int = 64 * KIB  # results up to this size ride in the finished message
     inline_total_bytes_max: int = 256 * MIB  # what the scheduler keeps of them in all
     argument_bytes_max: int = 64 * MIB  # a packed call; larger data goes through `scatter`
+    code_bytes_max: int = 64 * MIB  # one file of code that workers get: a module, an archive
+    code_total_bytes_max: int = 256 * MIB  # what the scheduler keeps of them in all
+    code_wait_s_max: float = 30.0  # how long an upload waits for workers that are busy
     capture_bytes_max: int = 50 * 1000 * 1000  # what one distributed cell may ship
 
     # dispatch
     hand_s: float = 0.01  # seconds of expected work a slot keeps in hand
     hand_max: int = 256  # tasks a slot keeps in hand at most
     retract_after_s: float = 0.02  # an unstarted task in hand is taken back after this, when others idle
+    adapt_target_s: float = 5.0  # a cluster that scales itself has workers to do its expected work in this time
     crash_limit: int = 2  # deaths a task may cause before it errs
+    waiting_max: int = 1000  # tasks of one worker that may wait for something of the cluster, each in a thread
 
     # what clients share by name: locks, events, queues, variables, published datasets
     lock_lease_s: float = 30.0  # a holder that lost its connection keeps its locks for this long
@@ -73,6 +78,7 @@ class Settings:
     idle_stop_s: float = 3600.0  # a detached cluster without a session stops after this
     linger_notebook_s: float = 3600.0  # a lost notebook session keeps its results for this long
     linger_script_s: float = 30.0
+    linger_task_s: float = 1.0  # that of a dead worker's tasks: these soon run elsewhere, and want the same
     restart_burst_max: int = 5  # deaths of one worker at start-up before its nanny waits longer
     restart_wait_s_max: float = 10.0
     workers_max: int = 1024

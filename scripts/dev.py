@@ -6,6 +6,7 @@
 * ``demo``: run the demonstration notebook through a Jupyter server. ``lab``: open JupyterLab here.
 * ``bench``, ``bench-core``: the benchmarks, of all and of the scheduler's core alone. ``simulate``: the simulator over
   as many seeds as the variable SEEDS says.
+* ``chaos``: a real cluster whose processes are killed and stopped at random, for as many minutes as MINUTES says.
 * ``screenshots``: make the pictures of the documentation anew. ``clean``: remove all that was made.
 
 Standard library only: this runs before anything is installed.
@@ -152,6 +153,12 @@ def simulate() -> int:
     return hand_over(PYTHON, "-m", "tests.simulator", "--seeds", os.environ.get("SEEDS", "2000"))
 
 
+def chaos() -> int:
+    """Kill and stop a real cluster's processes at random: ``make chaos MINUTES=10``."""
+    prepare("make chaos", "test")
+    return hand_over(PYTHON, "-m", "scripts.chaos", "--minutes", os.environ.get("MINUTES", "1"))
+
+
 def screenshots() -> int:
     """Make the documentation's pictures anew."""
     prepare("make screenshots", "test")
@@ -180,6 +187,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "bench": bench,
     "bench-core": bench_core,
     "simulate": simulate,
+    "chaos": chaos,
     "screenshots": screenshots,
     "clean": clean,
 }

@@ -149,6 +149,8 @@ def test_scale_and_restart_ask_the_cluster(runtime, asked, capsys):
         (["stop", "a/b"], "'a/b' cannot name a cluster"),
         (["start", "--memory-limit", "much"], "'much' is no amount of memory"),
         (["start", "-n", "-2"], "-2 workers"),
+        (["start", "--resources", "GPU"], "write NAME=AMOUNT"),
+        (["start", "--resources", "GPU=-1"], "give more than 0"),
         (["scale", "try", "1000"], "at most 100 workers"),
     ],
 )
@@ -199,7 +201,7 @@ def test_reader_that_goes_is_no_error(runtime):
 
 @pytest.mark.process
 def test_story_of_a_cluster_from_start_to_stop(runtime, capsys):
-    assert cli.main(["start", "-n", "1", "--name", "try", "--threads", "2", "--idle-stop", "60"]) == 0
+    assert cli.main(["start", "-n", "1", "--name", "try", "--threads", "2", "--resources", "GPU=2"]) == 0
     captured = capsys.readouterr()
     assert "'try' is up: 1 worker of 2 threads" in captured.out
     assert "scheduler up" in captured.err

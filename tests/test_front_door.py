@@ -22,9 +22,13 @@ PUBLIC = [
     "as_completed",
     "default_executor",
     "errors",
+    "fire_and_forget",
+    "get_executor",
     "load_ipython_extension",
     "progress",
     "register_joblib",
+    "rejoin",
+    "secede",
     "wait",
 ]
 HEAVY = ("IPython", "bokeh", "ipykernel", "ipywidgets", "jupyter_server", "jupyterlab", "notebook", "numpy", "tornado")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -43,6 +43,7 @@ class Adapters:
         allow_other_workers: bool = False,
         retries: int = 0,
         priority: int = 0,
+        resources: Mapping[str, float] | None = None,
     ) -> ConcurrentExecutor:
         """Return this cluster as an executor of `concurrent.futures`, for code that asks for one.
 
@@ -55,18 +56,18 @@ class Adapters:
             How many of its calls may be in the cluster at a time; by default as many as keep all slots busy.
         pure
             Whether the same call gives the same result, and may run once for all.
-        workers, allow_other_workers, retries, priority
+        workers, allow_other_workers, retries, priority, resources
             For all its calls, as `submit`.
 
         Raises
         ------
         UsageError
-            ``max_workers`` is not positive, ``retries`` is negative, or ``allow_other_workers`` without ``workers``.
+            ``max_workers`` is not positive, ``retries`` is negative, or as `submit`.
         ClusterClosedError
             The executor is closed.
         """
         check_count("retries", retries)
-        options = make_options(workers, allow_other_workers, retries=retries, priority=priority, pure=pure)
+        options = make_options(workers, allow_other_workers, resources, retries=retries, priority=priority, pure=pure)
         self.session.check_open()
         pool = ConcurrentExecutor(self, options, max_workers)
         _pools.setdefault(self, weakref.WeakSet()).add(pool)
@@ -84,8 +85,8 @@ class Adapters:
         sync
             Return the values, lists of keys as tuples; else futures in their places.
         **options
-            ``workers``, ``allow_other_workers``, ``retries``, ``priority`` as `submit`, for all tasks. Annotations of
-            dask of these names say more for their tasks. Others, of other schedulers, are ignored.
+            ``workers``, ``allow_other_workers``, ``retries``, ``priority``, ``resources`` as `submit`, for all tasks.
+            Annotations of dask of these names say more for their tasks. Others, of other schedulers, are ignored.
 
         Raises
         ------

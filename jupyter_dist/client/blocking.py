@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.loop import LoopThread
+from jupyter_dist.client.pausing import awaiting, wait_here
 from jupyter_dist.client.waiting import Gate
 
 T = TypeVar("T")
@@ -48,11 +49,12 @@ class Opening(Step[bool]):
 
     def block(self) -> bool:
         """Wait in this thread."""
-        return self._gate.wait(self._timeout)
+        return wait_here(self._gate, self._timeout)
 
     async def wait(self) -> bool:
         """Wait in the running loop."""
-        return await self._gate.wait_async(self._timeout)
+        with awaiting():
+            return await self._gate.wait_async(self._timeout)
 
 
 class Remotely(Step[T]):
@@ -76,8 +78,9 @@ class Remotely(Step[T]):
     async def wait(self) -> T:
         """Wait for it in the running loop; it ends with whoever waits."""
         running = asyncio.run_coroutine_threadsafe(self._start(), self._thread.loop)
-        async with asyncio.timeout(self._timeout):
-            return await asyncio.wrap_future(running)
+        with awaiting():
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.wrap_future(running)
 
 
 class Aside(Step[T]):

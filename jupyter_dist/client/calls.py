@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
+from jupyter_dist.client.session import CallSpec
+from jupyter_dist.client.shipping import Shipping
+from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
@@ -21,21 +24,42 @@ NAME_CHARS_MAX = 1000
 COUNT_MAX = 2**53  # so large a number is still one wherever it is read
 
 
+class Coded(Protocol):
+    """A session, as far as packing needs one."""
+
+    code: Shipping
+
+
+class Owner(Protocol):
+    """What packing needs of an executor."""
+
+    @property
+    def session(self) -> Coded:
+        """Through which it speaks with the scheduler."""
+
+
 class PackedCall(NamedTuple):
-    """A call ready to be sent. ``futures`` are its inputs; keep it until it is sent, so that they are not released."""
+    """A call ready to be sent. ``futures`` are its inputs, ``held`` those that travel in it as futures.
+
+    Keep it until it is sent, so that they are not released.
+    """
 
     key: str
     arguments: bytes
     futures: tuple[Future, ...]
+    held: tuple[Future, ...] = ()
 
     @property
-    def spec(self) -> tuple[str, bytes, tuple[str, ...]]:
+    def spec(self) -> CallSpec:
         """The call as the session takes it."""
-        return self.key, self.arguments, tuple(future.key for future in self.futures)
+        inputs = tuple(future.key for future in self.futures)
+        if self.held:
+            return self.key, self.arguments, inputs, tuple(future.key for future in self.held)
+        return self.key, self.arguments, inputs
 
 
 def pack_call(
-    owner: object,
+    owner: Owner,
     function: FunctionBody,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -51,11 +75,11 @@ def pack_call(
     PackingError
         An argument cannot be pickled, or all together are too large for a call.
     UsageError
-        A future is of another executor.
+        A future is of another executor, or the local modules the arguments reach are too large.
     CancelledError
         A future was cancelled.
     """
-    arguments, futures = pack_arguments(args, kwargs)
+    arguments, futures, held = pack_arguments(args, kwargs, function)
     if len(arguments) > settings.argument_bytes_max:
         raise PackingError(
             f"the arguments of {function.label} are {len(arguments):,} bytes packed, more than the "
@@ -63,8 +87,9 @@ def pack_call(
             "`[data] = executor.scatter([data])` and pass that future instead"
         )
     check_own(owner, futures.values())
-    key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
-    return PackedCall(key, arguments, tuple(futures.values()))
+    version = owner.session.code.cover(arguments)
+    key = make_key(function, arguments, pure=pure, version=version) if key is None else check_key(key)
+    return PackedCall(key, arguments, tuple(futures.values()), held)
 
 
 def check_own(owner: object, futures: Iterable[Future]) -> None:
@@ -76,24 +101,57 @@ def check_own(owner: object, futures: Iterable[Future]) -> None:
             raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
 
 
-def make_options(workers: str | Iterable[str] | None, allow_other_workers: bool = False, **others: Any) -> TaskOptions:
+def make_options(
+    workers: str | Iterable[str] | None,
+    allow_other_workers: bool = False,
+    resources: Mapping[str, float] | None = None,
+    **others: Any,
+) -> TaskOptions:
     """Return the options of a submission.
 
     Raises
     ------
     UsageError
-        ``allow_other_workers`` without ``workers``, or a number out of its range.
+        ``allow_other_workers`` without ``workers``, no name among these, a resource that is none, or a number out of
+        its range.
     TypeError
-        It, or ``pure``, is neither True nor False.
+        ``allow_other_workers`` or ``pure`` is neither True nor False, a worker's name no text, or ``resources`` no dict
+        of numbers.
     """
-    names = () if workers is None else (workers,) if isinstance(workers, str) else tuple(sorted(workers))
+    names = check_workers(workers)
     if type(allow_other_workers) is not bool:
         raise TypeError(f"allow_other_workers is True or False, not {allow_other_workers!r}")
     if allow_other_workers and not names:
         raise UsageError("allow_other_workers says what may happen beside `workers`: give these as well")
     _check_numbers(others)
     group = others.pop("group", "") or current_group()
-    return TaskOptions(workers=names, loose=allow_other_workers, group=group, **others)
+    amounts = check_resources(resources)
+    return TaskOptions(workers=names, loose=allow_other_workers, group=group, resources=amounts, **others)
+
+
+def check_workers(workers: object) -> tuple[str, ...]:
+    """Return the names of the workers that may run a task, sorted; none for None, which means any.
+
+    Raises
+    ------
+    TypeError
+        A name is no text.
+    UsageError
+        There is no name, or one that cannot be sent.
+    """
+    if workers is None:
+        return ()
+    if not isinstance(workers, Iterable):
+        raise TypeError(f"workers={workers!r}: give names, hosts or addresses of workers")
+    names = [workers] if isinstance(workers, str) else list(workers)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a worker is named by a text, not by {name!r}")
+        if not name.strip() or not name.isprintable():
+            raise UsageError(f"{name!r} is no name of a worker")
+    if not names:
+        raise UsageError("workers has no name in it, so nobody could run the task: leave it out for any worker")
+    return tuple(sorted(set(names)))
 
 
 def _check_numbers(options: Mapping[str, Any]) -> None:

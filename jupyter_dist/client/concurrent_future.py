@@ -13,7 +13,10 @@ from typing import Any
 
 from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.loop import loop_thread
+from jupyter_dist.client.pausing import wait_here
+from jupyter_dist.client.waiting import Gate
 from jupyter_dist.core.futures import UNLOADED
+from jupyter_dist.processes import inside
 
 _keeping = threading.Lock()  # two threads that load the same outcome get the same object
 
@@ -65,7 +68,7 @@ class ConcurrentFuture(concurrent.futures.Future[Any]):
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raised, or None. As `concurrent.futures.Future.exception`."""
         __tracebackhide__ = True
-        packed = super().exception(timeout)
+        packed = self._await(timeout)
         if self._value is UNLOADED and self._problem is None:
             value, problem = self._load(packed)
             with _keeping:
@@ -76,13 +79,22 @@ class ConcurrentFuture(concurrent.futures.Future[Any]):
     def take(self, timeout: float | None = None) -> Any:
         """Return the result as `result` does, and do not keep it."""
         __tracebackhide__ = True
-        value, problem = self._load(super().exception(timeout))
+        value, problem = self._load(self._await(timeout))
         if problem is None:
             return value
         try:
             raise problem
         finally:
             del problem, self
+
+    def _await(self, timeout: float | None) -> BaseException | None:
+        """Do as `exception` of the base; inside a task, give its slot away while it waits."""
+        if inside.runner() is None or self.done():
+            return super().exception(timeout)
+        gate = Gate()
+        super().add_done_callback(lambda _: gate.open())
+        wait_here(gate, timeout)
+        return super().exception(0)
 
     def _load(self, packed: BaseException | None) -> tuple[Any, BaseException | None]:
         if packed is not None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from jupyter_dist.client.future import Future
+from jupyter_dist.client.session import Session
 from jupyter_dist.errors import UsageError
 
 SEQUENCES = (list, tuple, set, frozenset)
 KNOWN = (Future, dict, *SEQUENCES)
 SKIPPED = object()
 SHOWN_CHARS_MAX = 100  # of a wrong value, in an error
+
+
+class Owner(Protocol):
+    """An executor, or a part of one."""
+
+    @property
+    def session(self) -> Session:
+        """Where the wishes of its futures are kept."""
 
 
 def futures_in(value: Any) -> list[Future]:
@@ -72,7 +81,17 @@ def _brief(value: object) -> str:
     return text if len(text) <= SHOWN_CHARS_MAX else f"a {type(value).__name__}"
 
 
-def futures_of(executor: object, value: Any) -> list[Future]:
+def check_only_futures(value: Any) -> None:
+    """Raise TypeError for what is no future, and no nesting of containers of futures."""
+    if isinstance(value, Future):
+        return
+    if not isinstance(value, (*SEQUENCES, dict)):
+        raise TypeError(f"give a future, or a list, tuple, set or dict of futures, not {value!r}")
+    for item in value.values() if isinstance(value, dict) else value:
+        check_only_futures(item)
+
+
+def futures_of(executor: Owner, value: Any) -> list[Future]:
     """Return the futures that a call is about, all of which must be an executor's own.
 
     Raises
@@ -84,7 +103,7 @@ def futures_of(executor: object, value: Any) -> list[Future]:
     """
     found = futures_given(value)
     for future in found:
-        if future.executor is not executor:
+        if future.executor.session is not executor.session:
             raise UsageError(f"{future!r} belongs to another executor")
     return found
 

@@ -1,7 +1,8 @@
 """The executors of this process: which is meant when none is named, and which are open.
 
 An executor that is entered with `with`, or made current, is the default for what runs inside: the innermost wins, in
-its own thread or asyncio task alone. Else the one made last that is open.
+its own thread or asyncio task alone. Else, in a worker of a cluster, the one its tasks have on that cluster. Else the
+one made last that is open.
 
 At the end of the process they are told, so that what the end drops is not released: a kernel that is restarted in order
 lets go of its namespace first, and its results are to be there for the next one.
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from jupyter_dist.errors import NoClusterError
+from jupyter_dist.processes import inside
 
 
 class Closable(Protocol):
@@ -88,13 +90,18 @@ def find() -> Any:
     ------
     NoClusterError
         There is none; the text says how to make one.
+    ClusterClosedError
+        There is none, and this process was forked from a worker.
     """
     for executor in reversed(_entered.get()):
         if not executor.is_closed:
             return executor
+    if inside.is_worker():
+        return inside.call_client()
     for executor in open_executors():
         if executor in _defaults:
             return executor
+    inside.host()  # raises, with a better reason, in a process that was forked from a worker
     raise NoClusterError(
         "there is no Executor yet: `Executor()` connects to the running cluster or starts one; in a notebook "
         "`%distributed start` does"

@@ -37,7 +37,7 @@ from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.protocol.inputs import InputRef
 
 VALUE_BYTES_MAX = 1024  # a constant up to this size travels with each task that needs it
-OPTIONS = ("workers", "allow_other_workers", "retries", "priority")
+OPTIONS = ("workers", "allow_other_workers", "retries", "priority", "resources")
 
 Key = Hashable
 Spec = tuple[str, bytes, tuple[str, ...]]
@@ -211,7 +211,8 @@ class TaskChoices:
         retries = chosen.get("retries") or 0
         check_count("retries", retries)
         workers, loose = chosen.get("workers"), chosen.get("allow_other_workers") or False
-        return make_options(workers or None, loose, retries=retries, priority=chosen.get("priority") or 0, pure=True)
+        priority, resources = chosen.get("priority") or 0, chosen.get("resources")
+        return make_options(workers or None, loose, resources, retries=retries, priority=priority, pure=True)
 
 
 class GraphPacking:
@@ -298,7 +299,8 @@ class GraphPacking:
                 f"the task {key!r} carries {len(arguments):,} bytes of data, more than the "
                 f"{self._owner.settings.argument_bytes_max:,} a call may carry: make smaller chunks of it"
             )
-        name = f"{label}-{digest(self._token, arguments)}"
+        version = self._owner.session.code.cover(arguments)
+        name = f"{label}-{digest(self._token, arguments, version.encode())}"
         self._keys[key] = name
         return PackedTask(key, self._function(label), self._choices.options_of(key), (name, arguments, tuple(needed)))
 

@@ -2,8 +2,8 @@
 
 Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
 `mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
-beside work is in `inspecting`, `steering` and `moving`, what it finds of earlier sessions in `attaching`. An executor
-that started its cluster ends it.
+beside work is in `inspecting`, `steering`, `moving`, `everywhere` and `uploading`, what it finds of earlier sessions in
+`attaching`. An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ from jupyter_dist.client.calls import (
 )
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
+from jupyter_dist.client.everywhere import Everywhere
+from jupyter_dist.client.explaining import Explaining
 from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.inspecting import Inspecting
+from jupyter_dist.client.joining import Joining
+from jupyter_dist.client.keeping import Keeping
 from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.mapping import AHEAD_MAX, Mapper, options_of_each
 from jupyter_dist.client.moving import Moving
@@ -44,6 +48,8 @@ from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
 from jupyter_dist.client.showing import Showing
 from jupyter_dist.client.steering import Steering
+from jupyter_dist.client.uploading import Uploading
+from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
 from jupyter_dist.launch.connection_file import ClusterInfo
@@ -55,7 +61,20 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Adapters):
+class Executor(
+    Inspecting,
+    Joining,
+    Explaining,
+    Steering,
+    Moving,
+    Keeping,
+    Attaching,
+    Showing,
+    Publishing,
+    Everywhere,
+    Uploading,
+    Adapters,
+):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -71,6 +90,8 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         The name of this session, as others see it; by default the notebook or script.
     memory_limit : int or str, optional
         Memory of each worker of a new cluster, in bytes or as ``"2GB"``.
+    resources : dict, optional
+        What each worker of a new cluster has besides its slots, as ``{"GPU": 2}``.
     asynchronous : bool, default False
         Whether what would block returns an awaitable instead. Such an executor is started by ``await``, or by
         ``async with``.
@@ -88,7 +109,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
     ClusterStartError
         A new one did not come up.
     UsageError
-        Both an address and a number of workers were given.
+        Both an address and a number of workers were given, or resources for a cluster that runs already.
     """
 
     def __init__(
@@ -99,6 +120,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         *,
         name: str | None = None,
         memory_limit: int | str | None = None,
+        resources: Mapping[str, float] | None = None,
         asynchronous: bool = False,
         set_as_default: bool = True,
         start: bool = True,
@@ -115,9 +137,16 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         self._address = address
         self._set_as_default = set_as_default
         self._make_cluster = functools.partial(
-            LocalCluster, n_workers, threads_per_worker, memory_limit=memory_limit, settings=self.settings
+            LocalCluster,
+            n_workers,
+            threads_per_worker,
+            memory_limit=memory_limit,
+            resources=resources,
+            settings=self.settings,
         )
         self._is_new = address is None and (n_workers is not None or not is_running(DEFAULT_NAME))
+        if check_resources(resources) and not self._is_new:
+            raise UsageError("the cluster runs already: its workers have the resources it was started with")
         self._own_cluster: LocalCluster | None = None
         self._session: Session | None = None
         self._is_starting = False
@@ -157,8 +186,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
             self._own_cluster = await Aside(self._make_cluster)
         try:
             info = find(self._own_cluster or self._address)
-            kind = session_kind()
-            linger_s = self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
+            kind, linger_s = self._terms()
             opening = functools.partial(open_session, kind=kind, name=self.session_name, linger_s=linger_s)
             session = await Remotely(self.loop, opening, info, self.settings)
         except BaseException:
@@ -171,6 +199,17 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         self._session = session
         current.add(self, as_default=self._set_as_default)
         announce_to_joblib()
+
+    def _terms(self) -> tuple[str, float]:
+        """Return what its session is to the scheduler, and for how long its results outlive it."""
+        kind = session_kind()
+        return kind, self.settings.linger_notebook_s if kind == "kernel" else self.settings.linger_script_s
+
+    def share(self, other: Executor) -> None:
+        """Be another front of another executor's session, instead of starting."""
+        self._readers, self._results, self._feed = other.readers, other.results, other.feed
+        self._session = other.session
+        current.add(self, as_default=self._set_as_default)
 
     def __await__(self) -> Generator[Any, Any, Self]:
         return begin(self._start()).__await__()
@@ -218,6 +257,11 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         return self._session is not None
 
     @property
+    def owns_cluster(self) -> bool:
+        """Whether its cluster ends with it."""
+        return self._own_cluster is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was shut down, or its cluster is gone."""
         return self._is_shut or (self._session is not None and self._session.is_closed)
@@ -253,6 +297,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         retries: int = 0,
         priority: int = 0,
         timeout: float | None = None,
+        resources: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> Future:
         """Have a function called on the cluster.
@@ -275,15 +320,19 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
             Higher ones run first.
         timeout
             Seconds it may run; then it is stopped, and errs with TaskTimeoutError.
+        resources
+            What it takes of its worker's resources while it runs, as ``{"GPU": 1}``. It waits for a worker that has so
+            much free.
 
         Raises
         ------
         PackingError
             The function or an argument cannot be pickled; nothing was sent.
         TypeError
-            ``func`` is not callable, or ``allow_other_workers`` no bool.
+            ``func`` is not callable, ``allow_other_workers`` no bool, or a worker or resource of a wrong type.
         UsageError
-            ``allow_other_workers`` without ``workers``, a negative number, or a future of another executor.
+            ``allow_other_workers`` without ``workers``, no worker among these, a number or an amount that is negative,
+            or a future of another executor.
         CancelledError
             A future among the arguments was cancelled.
         ClusterClosedError
@@ -294,6 +343,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         options = make_options(
             workers,
             allow_other_workers,
+            resources,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -316,6 +366,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         workers: Workers = None,
         timeout_s: float = 0.0,
         on_output: Callable[[str, str], object] | None = None,
+        resources: Mapping[str, float] | None = None,
     ) -> Future:
         """Have a function called, with everything a tool may want to say about the task.
 
@@ -327,6 +378,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         options = make_options(
             workers,
             False,
+            resources,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -351,7 +403,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         session.check_open()
         if key is not None and (known := session.join(check_key(key))) is not None:
             return Future(self, known)
-        function = pack_function(func, label)
+        function = pack_function(func, label, session.code)
         call = pack_call(self, function, args, kwargs, key=key, pure=options.pure, settings=self.settings)
         with session.lock:  # nothing is heard of the task before its listener is in place
             wish = session.submit(function, options, [call.spec])[0]
@@ -370,6 +422,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         retries: int = 0,
         priority: int = 0,
         timeout: float | None = None,
+        resources: Mapping[str, float] | None = None,
         maxsize: int = AHEAD_MAX,
         **kwargs: Any,
     ) -> Any:
@@ -388,7 +441,7 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
             As `submit`; or a list with one set of workers for each call.
         maxsize
             For iterators and queues: how many futures are made ahead of their reader.
-        pure, allow_other_workers, retries, priority, timeout
+        pure, allow_other_workers, retries, priority, timeout, resources
             As `submit`, for each call.
 
         Returns
@@ -414,12 +467,14 @@ class Executor(Inspecting, Steering, Moving, Attaching, Showing, Publishing, Ada
         make = functools.partial(
             make_options,
             allow_other_workers=allow_other_workers,
+            resources=resources,
             retries=retries,
             priority=priority,
             pure=pure,
             timeout_s=check_timeout(timeout),
         )
-        return Mapper(self, pack_function(func), kwargs, options_of_each(workers, make), key).map(iterables, maxsize)
+        function = pack_function(func, code=self.session.code)
+        return Mapper(self, function, kwargs, options_of_each(workers, make), key).map(iterables, maxsize)
 
     def scatter(
         self, data: Any, workers: Workers = None, broadcast: bool | int = False, *, maxsize: int = AHEAD_MAX
@@ -662,8 +717,8 @@ async def _nothing() -> None:
 def default_executor() -> Executor:
     """Return the executor that is meant when none is named.
 
-    That is the innermost one that was entered with ``with`` in this thread or asyncio task; else the one made last, of
-    those that are open and were not made with ``set_as_default=False``.
+    That is the innermost one that was entered with ``with`` in this thread or asyncio task; else, inside a task, the one
+    of `get_executor`; else the one made last, of those that are open and were not made with ``set_as_default=False``.
 
     Raises
     ------

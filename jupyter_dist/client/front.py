@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from jupyter_dist.client.blocking import Remotely, perform
+from jupyter_dist.client.explanations import Explanation
 from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.loop import LoopThread
 from jupyter_dist.client.reading import Readers
@@ -75,6 +76,10 @@ class Front(ABC):
     @abstractmethod
     def retry(self, futures: Any) -> Any:
         """Run tasks that erred once more."""
+
+    @abstractmethod
+    async def explain_all(self, futures: list[Any]) -> list[Explanation]:
+        """Say why futures are not done, or what they are. A call of steps."""
 
     def perform(self, call: Coroutine[Any, Any, T]) -> Any:
         """Make a call of steps: return its result, or an awaitable of it when this executor is asynchronous."""

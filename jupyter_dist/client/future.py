@@ -7,14 +7,16 @@ Futures are equal only if they are the same object.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
 from jupyter_dist.client import current, travel
-from jupyter_dist.client.blocking import Opening, begin, perform
+from jupyter_dist.client.blocking import Opening, Remotely, begin, block, perform
 from jupyter_dist.client.callbacks import run_later
+from jupyter_dist.client.explanations import Explanation
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
 from jupyter_dist.client.portrait import future_html, future_text
@@ -22,6 +24,8 @@ from jupyter_dist.client.session import Session
 from jupyter_dist.client.waiting import Countdown, check_wait
 from jupyter_dist.core.futures import UNLOADED, FutureStatus, Wish
 from jupyter_dist.errors import FutureCancelledError
+from jupyter_dist.messages import WantKeys
+from jupyter_dist.processes import inside
 from jupyter_dist.protocol.exceptions import load_exception
 
 
@@ -56,6 +60,9 @@ class Owner(Protocol):
 
     def retry(self, futures: Any) -> Any:
         """Run tasks that erred once more."""
+
+    async def explain_all(self, futures: list[Any]) -> list[Explanation]:
+        """Say why futures are not done, or what they are. A call of steps, see `blocking`."""
 
 
 class Future:
@@ -143,6 +150,18 @@ class Future:
         As `Executor.retry`.
         """
         return self.executor.retry([self])
+
+    def explain(self) -> Any:
+        """Say why it is not done, or what it is: an `Explanation` for a person, with ``state`` and ``reasons``.
+
+        It says what is missing, who may run it, what they are busy with, and where it is; also when it waits for ever.
+        With an asynchronous executor an awaitable of it. Of a closed executor only what is known here is told.
+        """
+        return perform(self._explain(), asynchronous=self.executor.asynchronous)
+
+    async def _explain(self) -> Explanation:
+        (explanation,) = await self.executor.explain_all([self])
+        return explanation
 
     def release(self) -> None:
         """Let go of the result now, not when this object is collected. A second call does nothing.
@@ -274,6 +293,8 @@ class Future:
 
     def __reduce__(self) -> tuple[object, ...]:
         travel.note(self)
+        if _noting.met is not None:
+            _noting.met[self.key] = self
         cluster = getattr(getattr(self.executor, "info", None), "cluster", "")
         return load_future, (cluster, self.key, self.label)
 
@@ -309,14 +330,52 @@ class _Callback:
             run_later(lambda: function(future))
 
 
+class _Noting(threading.local):
+    met: dict[str, Future] | None = None
+
+
+_noting = _Noting()
+
+
+def note_pickled(met: dict[str, Future] | None) -> dict[str, Future] | None:
+    """Note futures that this thread pickles from now on by key, or none; return where they were noted before."""
+    before, _noting.met = _noting.met, met
+    return before
+
+
 def load_future(cluster: str, key: str, label: str) -> Future:
     """Return a Future that was pickled. Called by the unpickler alone.
 
-    It is bound to the executor that reads it, or else to an open executor of this process on the same cluster that knows the key, and holds the result there.
-    Where there is none it can be shown, and raises CancelledError when it is used.
+    It is bound to the executor that reads it, else to that of the tasks in a worker of the cluster, or to an open executor
+    of this process on the same cluster, and holds the result there. Where there is none it can be shown, and raises
+    CancelledError when it is used.
     """
-    for executor in travel.readers() or current.open_executors():
-        if executor.info.cluster == cluster and (wish := executor.session.join(key)) is not None:
+    for reader in travel.readers():
+        if reader.info.cluster == cluster and (known := reader.session.join(key)) is not None:
+            return Future(reader, known)
+    host = inside.host() if inside.is_worker() else None
+    if host is not None and host.identity.cluster == cluster:
+        executor: Any = inside.call_client()
+        return Future(executor, block(want_noted(executor, key, label)))
+    near = [executor for executor in current.open_executors() if executor.info.cluster == cluster]
+    for executor in near:
+        wish = executor.session.join(key)
+        if wish is not None:
             return Future(executor, wish)
-    reason = "this process has no open executor on its cluster that knows it"
-    return Future(NOWHERE, gone_wish(key, label, reason))
+    for executor in near:
+        return Future(executor, executor.session.want(key, label))
+    return Future(NOWHERE, gone_wish(key, label, "this process has no open executor on its cluster"))
+
+
+async def want_noted(executor: Any, key: str, label: str) -> Wish:
+    """Return a wish for a key that others made known, once the scheduler has noted it. A call of steps.
+
+    What keeps the key until the wish is noted is a task that ends, so this waits for the scheduler's word.
+    """
+    session: Session = executor.session
+    with session.lock:
+        session.check_open()
+        wish, is_new = session.table.wish(key, label)
+    if is_new:
+        await Remotely(executor.loop, session.ask, lambda request: WantKeys(((key, wish.number),), request))
+    return wish

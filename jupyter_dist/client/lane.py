@@ -24,6 +24,7 @@ from jupyter_dist.client.calls import PackedCall
 from jupyter_dist.client.concurrent_future import ConcurrentFuture, PackedError
 from jupyter_dist.client.loading import load_value
 from jupyter_dist.client.loop import loop_thread
+from jupyter_dist.client.pausing import aside
 from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session
 from jupyter_dist.core.futures import UNLOADED, Wish
@@ -111,8 +112,9 @@ class Lane:
         if handles and not self.owner.session.is_closed:
             self.owner.cancel(handles, force=True)
         if wait:
-            with self._lock:
-                self._idle.wait_for(self._is_idle)
+            with aside(), self._lock:
+                while not self._idle.wait_for(self._is_idle, LOOK_S):
+                    pass  # in short turns: a task that waits here can be stopped
 
     def _is_idle(self) -> bool:
         return not self._pending and not self._flights

@@ -7,15 +7,21 @@ object but not the thread; it is told so instead of hanging.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from jupyter_dist.client.pausing import wait_here
+from jupyter_dist.client.waiting import Gate
 from jupyter_dist.comm.event_loop import new_event_loop
 from jupyter_dist.errors import ClusterClosedError
+from jupyter_dist.processes import inside
 
 T = TypeVar("T")
+
+FORKED = "this process was forked from the one that made the Executor: make a new Executor here"
 
 
 class LoopThread:
@@ -38,9 +44,7 @@ class LoopThread:
     def check(self) -> None:
         """Raise ClusterClosedError in a forked child and in the thread itself."""
         if os.getpid() != self.pid:
-            raise ClusterClosedError(
-                "this process was forked from the one that made the Executor: make a new Executor here"
-            )
+            raise ClusterClosedError(FORKED)
         if self.is_here():
             raise ClusterClosedError("a blocking call in the I/O thread would wait for itself: use the awaitable form")
 
@@ -59,10 +63,19 @@ class LoopThread:
             raise
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
+            if inside.runner() is not None:
+                return self._result_in_task(future, timeout)
             return future.result(timeout)
         except BaseException:
             future.cancel()
             raise
+
+    @staticmethod
+    def _result_in_task(future: concurrent.futures.Future[T], timeout: float | None) -> T:
+        gate = Gate()
+        future.add_done_callback(lambda _: gate.open())
+        wait_here(gate, timeout)
+        return future.result(0)
 
 
 _lock = threading.Lock()

@@ -80,13 +80,14 @@ class Mapper:
         return self._submit(self._items(rows))
 
     def _items(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Item]:
-        options = self._options if isinstance(self._options, list) else itertools.repeat(self._options)
-        return itertools.starmap(Item, zip(rows, self._name(), options, strict=False))
+        options = self._options
+        each = _one_each(options, "sets of workers") if isinstance(options, list) else itertools.repeat(options)
+        return itertools.starmap(Item, zip(rows, self._name(), each, strict=False))
 
     def _name(self) -> Iterable[str | None]:
         if isinstance(self._keys, str):
             return (f"{self._keys}-{index}" for index in itertools.count())
-        return itertools.repeat(None) if self._keys is None else self._keys
+        return itertools.repeat(None) if self._keys is None else _one_each(self._keys, "keys")
 
     def _check_lengths(self, count: int) -> None:
         for name, given in (("keys", self._keys), ("sets of workers", self._options)):
@@ -145,6 +146,12 @@ class Mapper:
 
     def _excuse(self, error: BaseException) -> Future:
         return Future(self._owner, failed_wish(self._function.label, error))
+
+
+def _one_each(given: list[Any], name: str) -> Iterator[Any]:
+    """Yield what was given for each call; it must last for as many as there are."""
+    yield from given
+    raise UsageError(f"{len(given)} {name} for more calls than that: give one for each, or one for all")
 
 
 def options_of_each(workers: Any, make: Callable[[Any], TaskOptions]) -> TaskOptions | list[TaskOptions]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from jupyter_dist.client.explanations import Explanation, explain_here
 from jupyter_dist.client.waiting import Watcher
 from jupyter_dist.core.futures import Wish
 from jupyter_dist.errors import FutureCancelledError
@@ -66,6 +67,10 @@ class _Nowhere:
 
     def cancel(self, futures: Any, force: bool = False) -> None:
         """Do nothing: they are cancelled."""
+
+    async def explain_all(self, futures: list[Any]) -> list[Explanation]:
+        """Say by what they are cancelled."""
+        return [explain_here(future.wish, future.wish.reason) for future in futures]
 
     def retry(self, futures: Any) -> None:
         """Raise, saying why it is nowhere."""

@@ -1,19 +1,23 @@
 """A call as bytes: the function once, the arguments for each task, and the futures among them as inputs.
 
 Futures anywhere inside list, tuple, set or dict arguments become inputs: their value stands in their place when the
-call is loaded on the worker. A Future elsewhere (in an attribute, say) travels as a Future. A notebook's functions and
-classes are packed by value, anew at each submit, so that a redefined helper or global is never stale.
+call is loaded on the worker. A Future elsewhere (in an attribute, or in what the function closes over) travels as a
+Future, and the call holds it: the cluster keeps its task until the call was made. A notebook's functions and classes
+are packed by value, anew at each submit, so that a redefined helper or global is never stale.
 """
 
 from __future__ import annotations
 
 import hashlib
 import pickle
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jupyter_dist.client.future import Future
-from jupyter_dist.errors import PackingError
+from jupyter_dist.client.future import Future, note_pickled
+from jupyter_dist.client.shipping import Shipping
+from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.messages import FunctionBody
 from jupyter_dist.protocol.by_value import PICKLE_PROTOCOL, dump_by_value
@@ -22,6 +26,9 @@ from jupyter_dist.protocol.payload import PLAIN_TYPES
 
 DIGEST_BYTES = 16
 CONTAINERS = (list, tuple, set, frozenset, dict)
+CLOSURES_MAX = 1000  # functions with futures in what they close over that are remembered
+
+_closures: OrderedDict[str, tuple[weakref.ref[Future], ...]] = OrderedDict()  # by the function's id
 
 
 def label_of(function: Callable[..., Any]) -> str:
@@ -30,20 +37,33 @@ def label_of(function: Callable[..., Any]) -> str:
     return str(name or type(function).__name__).strip("<>")
 
 
-def pack_function(function: Callable[..., Any], label: str | None = None) -> FunctionBody:
-    """Return a function as bytes, under the hash of them.
+def pack_function(function: Callable[..., Any], label: str | None = None, code: Shipping | None = None) -> FunctionBody:
+    """Return a function as bytes, under the hash of them; with ``code`` that of the local modules it reaches as well.
 
     Raises
     ------
     PackingError
         The function, or a global or closure variable it uses, cannot be pickled.
+    UsageError, ClusterClosedError
+        As `Shipping.cover`.
     """
     label = (label or label_of(function)).encode(errors="replace").decode()  # a name may be no text
+    met: dict[str, Future] = {}
+    before = note_pickled(met)
     try:
         body = dump_by_value(function)
     except Exception as error:
         raise PackingError(f"the function {label!r} cannot be pickled: {_words(error)}") from error
-    return FunctionBody(digest(body), label, body)
+    finally:
+        note_pickled(before)
+    packed = FunctionBody(digest(body), label, body)
+    if code is not None:
+        packed = code.cover_function(packed)
+    if met:
+        _closures[packed.id] = tuple(map(weakref.ref, met.values()))
+        while len(_closures) > CLOSURES_MAX:
+            _closures.popitem(last=False)
+    return packed
 
 
 def digest(*parts: bytes) -> str:
@@ -54,8 +74,10 @@ def digest(*parts: bytes) -> str:
     return state.hexdigest()
 
 
-def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, dict[str, Future]]:
-    """Return a call's arguments as bytes, and the futures among them by key.
+def pack_arguments(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], function: FunctionBody
+) -> tuple[bytes, dict[str, Future], tuple[Future, ...]]:
+    """Return a call's arguments as bytes, the futures that are its inputs by key, and those it holds.
 
     Raises
     ------
@@ -64,10 +86,49 @@ def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[by
     """
     futures: dict[str, Future] = {}
     call = (tuple(replace_futures(arg, futures) for arg in args), replace_futures(dict(kwargs), futures))
+    held: dict[str, Future] = {}
+    before = note_pickled(held)
     try:
-        return dump(call), futures
+        arguments = dump(call)
     except Exception as error:
         raise _blame_argument(args, kwargs, error) from error
+    finally:
+        note_pickled(before)
+    for closed_over in _closures.get(function.id, ()):
+        future = closed_over()
+        if future is not None:
+            held[future.key] = future
+    return arguments, futures, tuple(held.values()) if held else ()
+
+
+def pack_outside(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], bytes_max: int
+) -> bytes:
+    """Return a call outside scheduling as bytes, by `Executor.run`.
+
+    Raises
+    ------
+    PackingError
+        The function or an argument cannot be pickled, or all together are too large.
+    UsageError
+        There is a future among the arguments.
+    """
+    found: dict[str, Future] = {}
+    call = (function, tuple(replace_futures(arg, found) for arg in args), replace_futures(dict(kwargs), found))
+    if found:
+        raise UsageError(
+            f"`run` waits for no future, and {next(iter(found.values()))!r} is one: pass its result instead"
+        )
+    try:
+        packed = dump_by_value(call)
+    except Exception as error:
+        pack_function(function)  # says so when it is to blame
+        raise _blame_argument(args, kwargs, error) from error
+    if len(packed) > bytes_max:
+        raise PackingError(
+            f"the call of {label_of(function)!r} is {len(packed):,} bytes packed, more than the {bytes_max:,} it may be"
+        )
+    return packed
 
 
 def dump(value: object) -> bytes:
@@ -99,10 +160,13 @@ def replace_futures(value: Any, found: dict[str, Future]) -> Any:
     return kind(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
 
 
-def make_key(function: FunctionBody, arguments: bytes, *, pure: bool) -> str:
-    """Return the key of a call: the same for the same call if pure, else one of its own."""
+def make_key(function: FunctionBody, arguments: bytes, *, pure: bool, version: str = "") -> str:
+    """Return the key of a call: the same for the same call if pure, else one of its own.
+
+    ``version`` is that of the local modules its arguments reach.
+    """
     if pure:
-        return f"{function.label}-{digest(function.id.encode(), arguments)}"
+        return f"{function.label}-{digest(function.id.encode(), arguments, version.encode())}"
     return f"{function.label}-{new_token()}"
 
 

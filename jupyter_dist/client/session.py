@@ -4,6 +4,8 @@ Threads make and drop wishes under one lock and leave what is to be said in one 
 were done is the order in which the scheduler hears of them; the loop empties the queue. What the scheduler says is
 noted under the same lock, and watchers are told outside it. A Future that dies may do so in any thread, even inside
 this module: it only appends to a queue.
+
+In a forked child a session is over: the connection and the thread that serves it are its parent's.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ import contextlib
 import logging
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from jupyter_dist.client.line import Line
+from jupyter_dist.client.loop import FORKED
+from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.client.silence import Silence
 from jupyter_dist.client.waiting import Question, Watcher, unsettled
 from jupyter_dist.core.futures import FutureTable, Wish
@@ -25,14 +30,19 @@ from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
+    AdaptCluster,
     Answer,
     ClaimedKey,
     ClaimParcels,
     CloseSession,
     ClusterStopped,
+    CodeReplaced,
     Coordinated,
     Describe,
+    DescribeSessions,
     DescribeTasks,
+    DescribeVersions,
+    Explain,
     FunctionBody,
     GiveUpRequest,
     Kept,
@@ -46,6 +56,7 @@ from jupyter_dist.messages import (
     Observation,
     OpenSession,
     Ping,
+    PutCode,
     PutValue,
     RebalanceKeys,
     Release,
@@ -54,29 +65,40 @@ from jupyter_dist.messages import (
     RetryKeys,
     ScaleCluster,
     SessionView,
+    StopAdapting,
     StopCluster,
     Submit,
     TakeOver,
     TaskOptions,
     TaskSpec,
+    WantKeys,
     Welcome,
 )
+from jupyter_dist.processes import inside
 from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
 
 REFUSALS: Mapping[str, type[Exception]] = {"usage": UsageError, "timeout": TimeoutError}  # by an answer's kind of error
-REPEATABLE = (
+REPEATABLE = (  # requests that may be granted twice; not so retirements: as many would leave again
+    AdaptCluster,
     Describe,
+    DescribeSessions,
     DescribeTasks,
+    DescribeVersions,
+    Explain,
+    Ping,
     RestartCluster,
     ScaleCluster,
+    StopAdapting,
     StopCluster,
-    Ping,
     TakeOver,
-    ReplicateKeys,
     RebalanceKeys,
-)  # may be granted twice; retirements would take twice as many, restarted workers lose what they have begun since
+    ReplicateKeys,
+    WantKeys,
+)
+# A call: its key, its packed arguments, the keys of its inputs, and perhaps those of futures that travel in it.
+CallSpec = tuple[str, bytes, tuple[str, ...]] | tuple[str, bytes, tuple[str, ...], tuple[str, ...]]
 
 
 class Session:
@@ -88,6 +110,8 @@ class Session:
         The cluster.
     table
         What is wished for; to be read and changed under `lock` only.
+    code
+        What the cluster has of this process's local modules.
     closed_reason
         Why the session is over; empty while it is not.
     """
@@ -97,6 +121,7 @@ class Session:
         self.settings = settings
         self.lock = threading.RLock()  # re-entrant: a Future may die while this thread holds it
         self.table = FutureTable(settings.output_bytes_max)
+        self.code = Shipping(self.say, settings)
         self.closed_reason = ""
         self.on_observation: Callable[[Observation], None] | None = None
         self.on_resumed: Callable[[bool], None] | None = None  # told whether the scheduler is another one
@@ -112,6 +137,7 @@ class Session:
         self._questions: dict[int, Question] = {}
         self._last_question = 0
         self._silence = Silence(self)
+        _sessions.add(self)
 
     @property
     def is_closed(self) -> bool:
@@ -152,10 +178,8 @@ class Session:
 
     # -- wishes: any thread ------------------------------------------------------------------------------------------
 
-    def submit(
-        self, function: FunctionBody, options: TaskOptions, calls: Iterable[tuple[str, bytes, tuple[str, ...]]]
-    ) -> list[Wish]:
-        """Wish for the results of calls of one function, each a key, packed arguments and keys of inputs.
+    def submit(self, function: FunctionBody, options: TaskOptions, calls: Iterable[CallSpec]) -> list[Wish]:
+        """Wish for the results of calls of one function.
 
         Raises
         ------
@@ -165,14 +189,29 @@ class Session:
         wishes, specs = [], []
         with self.lock:
             self.check_open()
-            for key, arguments, dependencies in calls:
+            for key, arguments, dependencies, *held in calls:
                 wish, is_new = self.table.wish(key, function.label)
                 wishes.append(wish)
                 if is_new:
-                    specs.append(TaskSpec(key, arguments, dependencies, wish.number))
+                    specs.append(TaskSpec(key, arguments, dependencies, wish.number, *held))
             if specs:
-                self._say(Submit(function, options, tuple(specs)))
+                self._say(Submit(function, options, tuple(specs), inside.running_key()))
         return wishes
+
+    def want(self, key: str, label: str) -> Wish:
+        """Wish for a key that others made known; it is cancelled soon if the cluster does not know it.
+
+        Raises
+        ------
+        ClusterClosedError
+            The session is over.
+        """
+        with self.lock:
+            self.check_open()
+            wish, is_new = self.table.wish(key, label)
+            if is_new:
+                self._say(WantKeys(((key, wish.number),)))
+        return wish
 
     def retry(self, wishes: Iterable[Wish]) -> None:
         """Wish again for what erred; what did not is left as it is."""
@@ -389,6 +428,7 @@ class Session:
                 self._outgoing.resume(
                     welcome.received, [self.table.claims(), *self._ask_again(), *self._end_questions()]
                 )
+            self.code.forget_put()
             if self.on_resumed is not None:
                 self.on_resumed(is_another)
         self._flush()
@@ -401,6 +441,8 @@ class Session:
                 continue  # it was not said yet
             if isinstance(message, REPEATABLE):
                 again.append(message)
+            elif isinstance(message, PutCode):
+                again.append(_ask_after(message))
             else:
                 del self._answers[request]
                 if not answer.done():
@@ -441,9 +483,7 @@ class Session:
         if isinstance(message, KeyOutput):
             self._hear_output(message)
         elif isinstance(message, Answer):
-            answer, _ = self._answers.pop(message.request, (None, None))
-            if answer is not None and not answer.done():
-                answer.set_result(message)
+            self._hear_answer(message)
         elif isinstance(message, Coordinated):
             question = self._questions.pop(message.request, None)
             if question is not None:
@@ -454,8 +494,15 @@ class Session:
         elif isinstance(message, Kept):
             with self.lock:
                 self._outgoing.on_kept(message.received)
+        elif isinstance(message, CodeReplaced):
+            self.code.on_replaced(message)
         elif isinstance(message, ClusterStopped):
             self.abort(message.reason)
+
+    def _hear_answer(self, message: Answer) -> None:
+        answer, _ = self._answers.pop(message.request, (None, None))
+        if answer is not None and not answer.done():
+            answer.set_result(message)
 
     def _hear_output(self, message: KeyOutput) -> None:
         wish = self.table.by_number.get(message.wish)
@@ -514,7 +561,7 @@ class Session:
             self._answers[self._last_request] = answer, message
             self.say(message)
         result = await answer
-        if result.error:
+        if result.error and result.failure is None:  # a failure is for the user's thread to load
             raise REFUSALS.get(result.kind, ClusterError)(result.error)
         return result
 
@@ -537,6 +584,14 @@ class Session:
         await self.ask(wish_for_all)
         return taken
 
+    def end_in_child(self) -> None:
+        """Be over, in a forked child. Nobody is told: whoever waits does so in threads that are not here."""
+        self.lock = threading.RLock()  # a thread of the parent's may hold the old one
+        self._is_flushing = True  # for ever: the loop must not be woken, it is the parent's
+        if not self.closed_reason:
+            self.closed_reason = FORKED
+            self.table.cancel_all(FORKED)
+
     def abort(self, reason: str) -> None:
         """End the session without a word to the scheduler."""
         if self._line is not None:
@@ -556,6 +611,22 @@ class Session:
                 line.send([CloseSession()])
             self._end(reason)
             await line.close(reason)
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for session in tuple(_sessions):
+        session.end_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _ask_after(message: PutCode) -> PutCode:
+    """Return the question what became of files that were put: to put them again could undo what was put since."""
+    return PutCode(message.request, (), message.workers, tuple(file.name for file in message.files))
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:

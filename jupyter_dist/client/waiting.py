@@ -52,10 +52,15 @@ class Gate:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait in this thread; return whether it is open. Interruptible by Ctrl-C in the main thread."""
-        if self._closed.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        if self._closed.acquire(timeout=-1 if timeout is None else max(0.0, timeout)) and self.is_open:
             with contextlib.suppress(RuntimeError):  # opened a second time just now
                 self._closed.release()
         return self.is_open
+
+    def stir(self) -> None:
+        """Have the thread that waits come back, once, though it is not open."""
+        with contextlib.suppress(RuntimeError):  # it is, or was stirred just now
+            self._closed.release()
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """Wait in the running loop; return whether it is open."""

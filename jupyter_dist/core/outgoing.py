@@ -10,9 +10,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from jupyter_dist.messages import Cancel, Message, NameKeys, PutValue, Release, RetryKeys, Submit, TakeOver
+from jupyter_dist.messages import (
+    Cancel,
+    KeepTasks,
+    Message,
+    NameKeys,
+    PutCode,
+    PutValue,
+    Release,
+    RetryKeys,
+    Submit,
+    TakeOver,
+    WantKeys,
+)
 
-KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver)
+KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks, WantKeys, PutCode)
 
 
 class Outgoing:

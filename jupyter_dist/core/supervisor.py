@@ -2,10 +2,11 @@
 
 The nanny tells this machine what happened and does what it says, in order. An event needs no source: there is one
 scheduler, and at most one process of a name. What shall live is derived after each event: the
-scheduler (on the head host) and workers by their numbers, from ``worker-0`` on. What is missing is started, what is too much is
-ended. A death is judged by its cause: a kill that was decided here is ``asked`` or ``memory`` however it looks from
-outside, and only deaths nobody decided count towards back-off. Which workers are too many is said by the scheduler,
-by name, when they hold something; their numbers are free for later ones then.
+scheduler (on the head host) and the workers of so many numbers, the lowest that are free. What is missing is started,
+what is too much is ended, the highest number first unless others were named. A death is judged by its cause: a kill
+that was decided here is ``asked`` or ``memory`` however it looks from outside, and only deaths nobody decided count
+towards back-off. Which workers are too many is said by the scheduler, by name, when they hold something; their numbers
+are free for later ones then.
 
 * A dead process is buried before its successor starts, and the successor has its name.
 * A process that dies early (before it was ready, or idle within one lease) more than ``restart_burst_max`` times in a
@@ -303,7 +304,7 @@ class Supervisor:
             del self._waiting[name]
         effects: list[Effect] = []
         for name in self._surplus():
-            effects += self._end(name, "asked", "the cluster was scaled down")
+            effects += self._end(name, "asked", self._living[name].reason or "the cluster was scaled down")
         for name in self._names():
             if name not in self._living and name not in self._waiting:
                 effects.append(self._start(name, now))

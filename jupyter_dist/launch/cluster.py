@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
@@ -34,6 +35,8 @@ class LocalCluster:
         How others find it; by default one that nobody else has.
     memory_limit : int or str, optional
         Memory of each worker, in bytes or as ``"2GB"``. A worker that uses more is replaced.
+    resources : dict, optional
+        What each worker has besides slots, as ``{"GPU": 2}``: tasks take of it by ``submit(…, resources=…)``.
     detached : bool, default False
         Outlive this process.
     idle_stop_s : float, optional
@@ -54,6 +57,8 @@ class LocalCluster:
     ------
     ClusterStartError
         It did not come up.
+    UsageError, TypeError
+        A number or a resource is none.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class LocalCluster:
         name: str | None = None,
         memory_limit: int | str | None = None,
         *,
+        resources: Mapping[str, float] | None = None,
         detached: bool = False,
         idle_stop_s: float | None = None,
         on_phase: Callable[[Phase], None] | None = None,
@@ -77,6 +83,7 @@ class LocalCluster:
             memory_limit_bytes=parse_bytes(memory_limit),
             detached=detached,
             idle_stop_s=idle_stop_s,
+            resources=dict(check_resources(resources)),
         )
         self.name = spec.name
         self._lock = threading.Lock()

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import ClusterStartError, UsageError
 from jupyter_dist.ids import new_secret, new_token
 from jupyter_dist.launch.connection_file import (
@@ -56,6 +57,7 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     memory_limit_bytes: int = 0  # for each worker; 0: none
     detached: bool = True
     idle_stop_s: float | None = None
+    resources: dict[str, float] = {}  # what each worker declares to have besides slots
 
 
 class Phase(msgspec.Struct, frozen=True):
@@ -117,6 +119,7 @@ def _check(spec: ClusterSpec, settings: Settings) -> None:
         raise UsageError(f"{threads!r} threads per worker: choose 1 to {settings.threads_per_worker_max}")
     if spec.memory_limit_bytes < 0:
         raise UsageError("a memory limit is a number of bytes, or 0 for none")
+    check_resources(spec.resources)
 
 
 def _check_free(name: str) -> None:
@@ -175,6 +178,7 @@ def _configure(spec: ClusterSpec, settings: Settings, folder: HostFolder, object
         connection_file=str(connection_path(spec.name)),
         settings=settings,
         objects=objects,
+        resources=spec.resources,
     )
 
 

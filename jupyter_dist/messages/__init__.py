@@ -13,6 +13,8 @@ This package imports `msgspec` and nothing of ours.
 from jupyter_dist.messages.assignment import (
     AssignedTask,
     AssignTask,
+    AttemptGoesOn,
+    AttemptWaits,
     CopyFailed,
     CopyMade,
     DropFunctions,
@@ -35,6 +37,7 @@ from jupyter_dist.messages.assignment import (
     WorkerSample,
 )
 from jupyter_dist.messages.base import STORE, DeathCertificate, ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeFile, CodeReplaced, CodeTaken, DescribeVersions, PutCode, TakeCode
 from jupyter_dist.messages.coordination import (
     AcquireLease,
     ClaimedKey,
@@ -66,9 +69,11 @@ from jupyter_dist.messages.handshake import (
     Welcome,
 )
 from jupyter_dist.messages.journal import (
+    CodeRecord,
     DataRecord,
     HostRecord,
     JournalRecord,
+    KeepRecord,
     NamesRecord,
     ResultEntry,
     ResultsRecord,
@@ -78,11 +83,13 @@ from jupyter_dist.messages.journal import (
     WantRecord,
 )
 from jupyter_dist.messages.observation import (
+    AdaptView,
     ClusterSnapshot,
     ErrorView,
     FunctionView,
     Observation,
     TaskEvent,
+    TaskExplanation,
     TaskHome,
     TaskView,
     Unwatch,
@@ -90,6 +97,7 @@ from jupyter_dist.messages.observation import (
     WorkerView,
 )
 from jupyter_dist.messages.submission import (
+    AdaptCluster,
     Answer,
     Cancel,
     ClaimWishes,
@@ -98,7 +106,9 @@ from jupyter_dist.messages.submission import (
     Describe,
     DescribeSessions,
     DescribeTasks,
+    Explain,
     FromClient,
+    KeepTasks,
     KeyCancelled,
     KeyErred,
     KeyFinished,
@@ -119,6 +129,7 @@ from jupyter_dist.messages.submission import (
     RetryKeys,
     ScaleCluster,
     SessionView,
+    StopAdapting,
     StopCluster,
     Submit,
     TakeOver,
@@ -126,6 +137,7 @@ from jupyter_dist.messages.submission import (
     TaskSpec,
     ToClient,
     WantedKey,
+    WantKeys,
 )
 from jupyter_dist.messages.supervision import (
     EndWorkers,
@@ -141,6 +153,19 @@ from jupyter_dist.messages.supervision import (
     ToNanny,
     WorkerDied,
 )
-from jupyter_dist.messages.transfer import Fetch, Found, FromHolder, NotFound, ToHolder
+from jupyter_dist.messages.transfer import (
+    Fetch,
+    Found,
+    FromCaller,
+    FromHolder,
+    NotFound,
+    Ran,
+    ReadStacks,
+    RunCall,
+    RunningStack,
+    Stacks,
+    ToCaller,
+    ToHolder,
+)
 
 __all__ = [name for name in dir() if name[0].isupper()]

@@ -1,6 +1,7 @@
 """Between the scheduler and a worker: what to run, and what came of it."""
 
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeTaken, TakeCode
 from jupyter_dist.messages.handshake import Kept, Refused, RegisterWorker, Welcome
 
 
@@ -176,6 +177,18 @@ class Leaving(Message, tag=184):
     reason: str
 
 
+class AttemptWaits(Message, tag=190):
+    """The attempt waits for something of the cluster and has given its slot back. It is still inside a user's code."""
+
+    attempt: int
+
+
+class AttemptGoesOn(Message, tag=191):
+    """An attempt that waited has a slot again."""
+
+    attempt: int
+
+
 FromWorker = (
     RegisterWorker
     | TaskFinished
@@ -187,6 +200,9 @@ FromWorker = (
     | CopyMade
     | CopyFailed
     | Leaving
+    | AttemptWaits
+    | AttemptGoesOn
+    | CodeTaken
 )
 ToWorker = (
     Welcome
@@ -201,4 +217,5 @@ ToWorker = (
     | SetInlineMax
     | HoldCopy
     | StoreCopy
+    | TakeCode
 )

@@ -17,8 +17,9 @@ STORE = "store/"  # and a name: stands for a holder's address when the host's ob
 class DeathCertificate(Record):
     """How a worker process ended, and what it was doing.
 
-    ``attempts`` are those that were inside a user's code, read from memory the process shared with its nanny; ``cause``
-    is ``asked`` (the cluster ended it), ``exit``, ``signal`` or ``memory``; ``words`` says it all for a person.
+    ``attempts`` are those that computed inside a user's code, ``waiting`` those that waited there for something of the
+    cluster, read from memory the process shared with its nanny; ``cause`` is ``asked`` (the cluster ended it), ``exit``,
+    ``signal`` or ``memory``; ``words`` says it all for a person.
     """
 
     worker: str
@@ -32,6 +33,7 @@ class DeathCertificate(Record):
     output: str  # the last lines the process printed
     words: str
     died_s: float
+    waiting: tuple[int, ...] = ()
 
 
 class ErrorInfo(Record):

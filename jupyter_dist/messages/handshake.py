@@ -1,5 +1,7 @@
 """The first messages after the secret was proved: who is there, and who it is from now on."""
 
+from msgspec import field
+
 from jupyter_dist.messages.base import Message, Record
 
 PROTOCOL_VERSION = 1
@@ -31,6 +33,7 @@ class RegisterWorker(Message, tag=1):
     python: str
     held: tuple[HeldResult, ...] = ()
     running: tuple[tuple[int, str], ...] = ()
+    resources: dict[str, float] = field(default_factory=dict)  # what it declares to have besides slots
 
 
 class RegisterNanny(Message, tag=2):

@@ -3,6 +3,8 @@
 The panel, the task stream, the Lab sidebar and the command line all read these and nothing else.
 """
 
+from msgspec import field
+
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
 
 
@@ -63,6 +65,8 @@ class WorkerView(Record):
     heard_s: float  # seconds since it was last heard
     restarts: int
     last_death: str
+    resources: dict[str, tuple[float, float]] = field(default_factory=dict)  # declared, and what of it no task has now
+    modules: tuple[tuple[str, str], ...] = ()  # of the user's, by name, with their versions
 
 
 class FunctionView(Record):
@@ -88,6 +92,14 @@ class TaskHome(Record):
     nbytes: int
 
 
+class TaskExplanation(Record):
+    """Why a task is not running, or what it is. ``state`` is unknown for a key that the cluster does not know."""
+
+    key: str
+    state: str
+    reasons: tuple[str, ...]
+
+
 class ErrorView(Record):
     """One task that erred."""
 
@@ -97,6 +109,16 @@ class ErrorView(Record):
     worker: str
     at_s: float
     error: ErrorInfo
+
+
+class AdaptView(Record):
+    """How a cluster scales itself. ``target`` is how many workers its load was worth at the last look."""
+
+    minimum: int
+    maximum: int
+    interval_s: float
+    wait_count: int
+    target: int
 
 
 class ClusterSnapshot(Record):
@@ -116,6 +138,8 @@ class ClusterSnapshot(Record):
     running: tuple[TaskView, ...]
     errors: tuple[ErrorView, ...]
     nannies: dict[str, str]  # worker name -> nanny name
+    adapting: AdaptView | None = None  # None: it keeps the number it was told
+    recovering: bool = False  # workers of a scheduler that died may still come back
 
 
 class Watch(Message, tag=20):

@@ -2,29 +2,32 @@
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeReplaced, DescribeVersions, PutCode
 from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
 from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
-from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskHome, Unwatch, Watch
+from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskExplanation, TaskHome, Unwatch, Watch
 
 
 class TaskSpec(Record):
     """How one result is made. ``arguments`` is the pickled call; ``dependencies`` are the keys it needs as inputs.
 
     ``wish`` is the client's own number for wanting this key: it comes back in every answer, so that an answer to an
-    earlier wish for a key of the same name is never taken for this one's.
+    earlier wish for a key of the same name is never taken for this one's. ``held`` are keys whose Futures travel inside
+    the arguments as Futures: the task does not wait for them, and as long as it may run they are not let go.
     """
 
     key: str
     arguments: bytes
     dependencies: tuple[str, ...] = ()
     wish: int = 0
+    held: tuple[str, ...] = ()
 
 
 class TaskOptions(Record):
     """What all tasks of one submission share.
 
     ``workers`` names workers or hosts that may run them (all when empty); with ``loose`` others may when none of
-    these is there. ``group`` says which cell or run asked: it comes back in events.
+    these is there. A worker must have declared the ``resources`` and have them free. ``group`` says which cell or run asked: it comes back in events.
     """
 
     priority: int = 0
@@ -35,14 +38,19 @@ class TaskOptions(Record):
     pure: bool = True
     group: str = ""
     output: bool = False  # forward prints while the task runs
+    resources: tuple[tuple[str, float], ...] = ()  # what it takes of its worker's, sorted by name
 
 
 class Submit(Message, tag=10):
-    """Tasks that call one function. Their dependencies are known already or stand earlier in the same batch."""
+    """Tasks that call one function. Their dependencies are known already or stand earlier in the same batch.
+
+    ``parent`` is the key of the task that submits them; empty when it is none.
+    """
 
     function: FunctionBody
     options: TaskOptions
     tasks: tuple[TaskSpec, ...]
+    parent: str = ""
 
 
 class PutValue(Message, tag=11):
@@ -93,6 +101,22 @@ class ScaleCluster(Message, tag=16):
     workers: int
 
 
+class AdaptCluster(Message, tag=172):
+    """Scale the cluster by its load from now on, within these bounds; see `jupyter_dist.core.scaling`."""
+
+    request: int
+    minimum: int
+    maximum: int
+    interval_s: float
+    wait_count: int
+
+
+class StopAdapting(Message, tag=173):
+    """Keep the workers there are now."""
+
+    request: int
+
+
 class StopCluster(Message, tag=17):
     """End the cluster: workers, scheduler and nannies. Answered before the scheduler goes."""
 
@@ -116,6 +140,19 @@ class Ping(Message, tag=112):
     """Ask for a sign of life."""
 
     request: int
+
+
+class Explain(Message, tag=170):
+    """Ask why tasks are not running, or what they are."""
+
+    request: int
+    keys: tuple[str, ...]
+
+
+class KeepTasks(Message, tag=171):
+    """Have these tasks run to their end, whoever still wants them by then; afterwards they are not kept any more."""
+
+    keys: tuple[str, ...]
 
 
 class RetryKeys(Message, tag=23):
@@ -242,6 +279,17 @@ class TakeOver(Message, tag=26):
     wishes: tuple[KeyWish, ...]
 
 
+class WantKeys(Message, tag=192):
+    """The client wants keys that others made known, each by a number of its own as in `TaskSpec`.
+
+    Each is answered when it has a value or an error, or at once by `KeyCancelled` when the cluster does not know it any
+    more. With a ``request`` there is an `Answer` besides, as soon as the wishes are noted.
+    """
+
+    wants: tuple[tuple[str, int], ...]
+    request: int = 0
+
+
 class CloseSession(Message, tag=19):
     """The client goes for good: everything only it wanted is released."""
 
@@ -296,7 +344,10 @@ class KeyOutput(Message, tag=34):
 
 
 class Answer(Message, tag=35):
-    """The answer to a request: ``error`` is empty when it was done; ``kind`` says what error: usage or timeout."""
+    """The answer to a request: ``error`` is empty when it was done; ``kind`` says what error: usage or timeout.
+
+    ``failure`` is what a user's code raised on the way; ``error`` says then where.
+    """
 
     request: int
     error: str = ""
@@ -305,6 +356,9 @@ class Answer(Message, tag=35):
     kind: str = ""
     names: tuple[str, ...] = ()
     sessions: tuple[SessionView, ...] = ()
+    explanations: tuple[TaskExplanation, ...] = ()
+    failure: ErrorInfo | None = None
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 FromClient = (
@@ -316,6 +370,8 @@ FromClient = (
     | MissingValue
     | RestartCluster
     | ScaleCluster
+    | AdaptCluster
+    | StopAdapting
     | StopCluster
     | Describe
     | DescribeTasks
@@ -329,9 +385,14 @@ FromClient = (
     | NameKeys
     | DescribeSessions
     | TakeOver
+    | Explain
+    | KeepTasks
+    | WantKeys
     | CloseSession
     | Watch
     | Unwatch
+    | PutCode
+    | DescribeVersions
     | CoordinationRequest
 )
 ToClient = (
@@ -346,5 +407,6 @@ ToClient = (
     | KeyOutput
     | Answer
     | Observation
+    | CodeReplaced
     | Coordinated
 )

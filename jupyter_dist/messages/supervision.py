@@ -39,15 +39,15 @@ class SetWorkers(Message, tag=110):
     keep: tuple[str, ...] = ()
 
 
-class ReplaceWorkers(Message, tag=111):
-    """End these workers (all when empty) at once and start fresh ones."""
+class EndWorkers(Message, tag=174):
+    """End these workers at once, and keep so many fewer: a number that was ended is free for a later worker."""
 
     names: tuple[str, ...]
     reason: str
 
 
-class EndWorkers(Message, tag=189):
-    """End these workers at once, and keep so many fewer."""
+class ReplaceWorkers(Message, tag=111):
+    """End these workers (all when empty) at once and start fresh ones."""
 
     names: tuple[str, ...]
     reason: str

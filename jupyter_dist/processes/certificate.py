@@ -44,6 +44,7 @@ class Death(msgspec.Struct, frozen=True):
 def certify(death: Death) -> DeathCertificate:
     """Gather what is left of a worker into its certificate."""
     output = read_tail(Path(death.log), OUTPUT_LINES, OUTPUT_BYTES_MAX)
+    page = read_page(death.page)
     stack = read_tail(Path(death.scratch) / STACK_NAME, OUTPUT_BYTES_MAX, STACK_BYTES_MAX)
     return DeathCertificate(
         worker=death.worker,
@@ -52,11 +53,12 @@ def certify(death: Death) -> DeathCertificate:
         cause=death.cause,
         exit_code=death.code,
         memory_bytes_peak=death.memory_bytes_peak,
-        attempts=read_page(death.page),
+        attempts=page.computing,
         stack=trim_stack(stack),
         output=output,
         words=describe(death),
         died_s=death.died_s,
+        waiting=page.waiting,
     )
 
 

@@ -45,6 +45,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     page: str  # a file shared with the nanny: the attempts inside user code, see storage/page.py
     settings: Settings = Settings()
     objects: tuple[str, ...] = ()  # the folders of the host's object store, see storage/store.py
+    resources: dict[str, float] = {}  # what it declares to have besides slots
 
 
 class NannyConfig(msgspec.Struct, frozen=True):
@@ -61,3 +62,4 @@ class NannyConfig(msgspec.Struct, frozen=True):
     connection_file: str  # removed when the cluster ends
     settings: Settings = Settings()
     objects: tuple[str, ...] = ()  # the folders of the host's object store, which the nanny removes at its end
+    resources: dict[str, float] = {}  # what each worker declares to have besides slots

@@ -35,6 +35,24 @@ class Guard(Protocol):
     def strike(self, attempt: int) -> bool:
         """Interrupt the slot if it is inside this attempt; return whether to strike again if it stays there."""
 
+    def pause(self) -> int:
+        """Keep strikes off a few steps of our own that a task's code has called; gives what `resume` takes.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            One is under way: the steps must not begin.
+        """
+
+    def resume(self, armed: int) -> None:
+        """End a pause.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            A strike came meanwhile.
+        """
+
 
 class MainGuard:
     """The guard of the main thread. Made in the main thread, once a process."""
@@ -72,6 +90,19 @@ class MainGuard:
         with contextlib.suppress(OSError):  # too many of them wait already
             signal.pthread_kill(self._thread, STOP_SIGNAL)
         return True
+
+    def pause(self) -> int:
+        """Let strikes wait."""
+        armed, self._armed = self._armed, 0
+        return armed
+
+    def resume(self, armed: int) -> None:
+        """Raise what came meanwhile."""
+        if armed:
+            self._armed = armed
+            if armed in self._stopping:
+                self._armed = 0
+                raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._armed and self._armed in self._stopping:
@@ -113,6 +144,18 @@ class ThreadGuard:
                 _set_exception(self._thread, ctypes.py_object(KeyboardInterrupt))
         return False
 
+    def pause(self) -> int:
+        """Let strikes wait."""
+        with self._lock:
+            armed, self._armed = self._armed, 0
+        _step()
+        return armed
+
+    def resume(self, armed: int) -> None:
+        """Raise what came meanwhile."""
+        if armed and not self._arm(armed):
+            raise KeyboardInterrupt
+
     def _arm(self, attempt: int) -> bool:
         with self._lock:
             if attempt in self._stopping:
@@ -125,6 +168,10 @@ class ThreadGuard:
             was_struck, self._armed = self._armed == 0, 0
             if was_struck:
                 _set_exception(self._thread, ctypes.py_object())  # it may not have been raised yet: take it away
+
+
+def _step() -> None:
+    """Be a step of the interpreter, so that an exception which is set is raised here."""
 
 
 def _set_exception(thread: int, exception: ctypes.py_object[type[BaseException]]) -> None:

@@ -160,7 +160,7 @@ class Nanny:
     def _on_exit(self, child: Child, code: int) -> None:
         self._dead[child.name] = child
         self._unready.discard(child.name)
-        is_busy = bool(read_page(self._folder.page(child.birth)))
+        is_busy = any(read_page(self._folder.page(child.birth)))
         self._handle(Exited(child.name, code, is_busy))
 
     def _on_message(self, message: Message) -> None:
@@ -274,6 +274,7 @@ class Nanny:
             page=str(self._folder.page(birth)),
             settings=config.settings,
             objects=config.objects,
+            resources=config.resources,
         )
 
     def _bury(self, effect: Bury) -> None:

@@ -34,14 +34,15 @@ from jupyter_dist.core.worker.effects import Effects, TakeBack
 from jupyter_dist.core.worker.events import TakenBack, WorkerEvent
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.errors import ProtocolError
-from jupyter_dist.messages import Leaving, Message, RegisterWorker
+from jupyter_dist.messages import CodeTaken, Leaving, Message, RegisterWorker, TakeCode
+from jupyter_dist.processes import inside
 from jupyter_dist.processes.config import WorkerConfig
 from jupyter_dist.processes.exchange import Exchange, Fetching
 from jupyter_dist.processes.lifeline import die_with_parent
 from jupyter_dist.processes.output import follow_threads, install_streams
 from jupyter_dist.processes.sampling import Sampler
 from jupyter_dist.processes.signals import open_wakeup, watch_signals
-from jupyter_dist.processes.slots import Slots
+from jupyter_dist.processes.slots import Slots, entries_of
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.storage.page import PageWriter
 from jupyter_dist.storage.store import ObjectStore
@@ -74,14 +75,16 @@ class Worker:
         self._loop = loop
         self._machine = WorkerMachine(config.settings, config.slots)
         self._objects = ObjectStore(config.objects)
-        self.slots = Slots(config.slots, page, self.wake, config.settings, StoredInputs(config.objects))
-        self._exchange = Exchange(config.identity, config.settings, self._machine.find_held, self._on_fetching)
+        stored = StoredInputs(config.objects)
+        self.slots = Slots(config.slots, page, self.wake, config.settings, stored, config.scratch)
+        self._exchange = Exchange(
+            config.identity, config.settings, self._machine.find_held, self._on_fetching, self.slots.read_stacks
+        )
         self._sampler = Sampler()
         self._links = count(LOCAL + 1)
         self._channel: Channel | None = None
         self._is_welcome = False
         self.was_asked_to_end = False
-        self._leaves_for = ""  # why it was asked to end; empty: it was not
         self._is_listening = False  # the timer that forwards output is set
         self._next_strike: asyncio.TimerHandle | None = None
         self._timer: asyncio.Handle | None = None
@@ -104,8 +107,7 @@ class Worker:
         if was_asked or self._channel is None or not self._is_welcome:
             self.stop(0, reason)
             return
-        self._leaves_for = reason
-        self._channel.send(Leaving(reason))
+        self.deliver(LOCAL, [Leaving(reason)])
         self._loop.call_later(self._config.settings.leave_s_max, self.stop, 0, reason)
 
     async def run(self) -> int:
@@ -178,6 +180,7 @@ class Worker:
                 python=platform.python_version(),
                 held=held,
                 running=running,
+                resources=config.resources,
             )
         )
         return link.lost
@@ -193,7 +196,7 @@ class Worker:
             self.slots.stored.tidy()
             if self._channel is not None and self._is_welcome:
                 running = self.slots.list_running()
-                self._channel.send(self._sampler.sample(running, *self._machine.count_held()))
+                self.deliver(LOCAL, [self._sampler.sample(running, *self._machine.count_held())])
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -248,8 +251,6 @@ class Worker:
     def _perform_orders(self, effects: Effects) -> None:
         if effects.welcomed:
             self._is_welcome = True
-            if self._leaves_for and self._channel is not None:
-                self._channel.send(Leaving(self._leaves_for))
             LOG.debug("%s is connected to the scheduler as %s", self._config.name, effects.welcomed)
         if effects.refused:
             self.stop(EXIT_REFUSED, f"the scheduler will not have it: {effects.refused}")
@@ -257,11 +258,24 @@ class Worker:
             self.slots.inline_bytes_max = effects.inline_bytes_max
         if effects.forgotten:
             self.slots.functions.forget(effects.forgotten)
+        for message in effects.code:
+            self._take_code(message)
         if effects.ready:
             self.slots.hand.put(effects.ready)
             if not self._is_listening and any(ready.task.output for ready in effects.ready):
                 self._is_listening = True
                 self._loop.call_later(self._config.settings.output_interval_s, self._forward_output)
+
+    def _take_code(self, message: TakeCode) -> None:
+        """Note code that is to be in place before the next task begins, and put it there beside the loop."""
+        self.slots.code.add(message)
+        threading.Thread(target=self._settle_code, args=(message,), name="code", daemon=True).start()
+
+    def _settle_code(self, message: TakeCode) -> None:
+        error, modules = self.slots.code.take(message)
+        taken = CodeTaken(message.number, error, modules)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self.deliver, LOCAL, [taken])
 
     def _take_back(self, order: TakeBack) -> TakenBack:
         return TakenBack(order.already + self.slots.hand.take_back(order.attempts), order.answer)
@@ -310,8 +324,9 @@ def main(config: WorkerConfig) -> None:
     if os.getppid() != parent:
         os._exit(EXIT_ORPHAN)  # it died before the kernel was asked
     _prepare_process(config)
+    inside.enter(inside.Host(config.identity, config.name, config.host, config.objects, config.settings))
     loop = new_event_loop()
-    worker = Worker(config, loop, PageWriter(config.page, config.slots))
+    worker = Worker(config, loop, PageWriter(config.page, entries_of(config.slots, config.settings)))
     loop.call_soon(watch_signals, loop, open_wakeup(), lambda: worker.leave("it was asked to end (SIGTERM)"))
     install_streams()
     follow_threads()

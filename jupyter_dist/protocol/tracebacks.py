@@ -74,16 +74,21 @@ def shorten(text: str) -> str:
 
 
 def extract_stack(tb: TracebackType | None) -> Stack:
-    """Return a traceback from the first frame of the user's on, the middle of a deep one left out."""
+    """Return a traceback from the first frame of the user's on, without ours, the middle of a deep one left out."""
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(AROUND):
         tb = tb.tb_next
     if tb is None:
         return []
-    beginning = traceback.extract_tb(tb, limit=FRAMES_MAX)
+    beginning = _without_ours(traceback.extract_tb(tb, limit=FRAMES_MAX))
     depth = sum(1 for _ in _walk(tb))
     if depth <= FRAMES_MAX:
         return [beginning]
-    return [beginning, traceback.extract_tb(tb, limit=-min(FRAMES_MAX, depth - FRAMES_MAX))]
+    return [beginning, _without_ours(traceback.extract_tb(tb, limit=-min(FRAMES_MAX, depth - FRAMES_MAX)))]
+
+
+def _without_ours(stack: traceback.StackSummary) -> traceback.StackSummary:
+    """Leave this package's frames out: those of a task that asked for the result of another."""
+    return traceback.StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(PACKAGE_FOLDER)])
 
 
 def _walk(tb: TracebackType | None) -> Iterator[TracebackType]:

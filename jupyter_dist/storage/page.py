@@ -1,56 +1,73 @@
 """The page a worker shares with its nanny: which attempts are inside a user's code at this moment.
 
-Eight bytes a slot, the attempt's number in the machine's byte order, 0 for none. The worker writes before it calls a
-user's code and after; no lock, no system call: it is a file mapped into memory, and what was written survives any death
-of the process. The nanny reads it when the process is dead, to know whom to suspect.
+Eight bytes an entry, the attempt's number in the machine's byte order, 0 for none; there is one for each thread that
+can be inside a user's code: those of the slots, and those of tasks that wait. The highest bit says that the attempt
+waits for something of the cluster, so that somebody else may be to blame for a death. The worker writes before it calls
+a user's code and after; no lock, no system call: it is a file mapped into memory, and what was written survives any
+death of the process. The nanny reads it when the process is dead, to know whom to suspect.
 """
 
 import mmap
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-SLOT_BYTES = 8
+ENTRY_BYTES = 8
+WAITS = 1 << 63
 
 
 class PageWriter:
-    """The worker's side. Makes the file, with every slot empty."""
+    """The worker's side. Makes the file, with every entry empty."""
 
-    __slots__ = ("_map", "_slots", "begin", "end")
+    __slots__ = ("_map", "_view", "begin", "end")
 
-    begin: Callable[[int, int], None]  # (slot, attempt): the slot enters a user's code
-    end: Callable[[int], None]  # (slot): it is out again
+    begin: Callable[[int, int], None]  # (entry, attempt): it enters a user's code, or goes on there
+    end: Callable[[int], None]  # (entry): it is out again
 
-    def __init__(self, path: str | Path, slots: int) -> None:
+    def __init__(self, path: str | Path, entries: int) -> None:
         with Path(path).open("w+b") as file:
-            file.truncate(slots * SLOT_BYTES)
-            self._map = mmap.mmap(file.fileno(), slots * SLOT_BYTES)
+            file.truncate(entries * ENTRY_BYTES)
+            self._map = mmap.mmap(file.fileno(), entries * ENTRY_BYTES)
         view = memoryview(self._map).cast("Q")
-        self._slots = view
+        self._view = view
         self.begin = view.__setitem__
 
-        def end(slot: int) -> None:
-            view[slot] = 0
+        def end(entry: int) -> None:
+            view[entry] = 0
 
         self.end = end
 
+    def wait(self, entry: int, attempt: int) -> None:
+        """Note that an attempt waits inside a user's code."""
+        self._view[entry] = attempt | WAITS
+
     def clear(self) -> None:
-        """Say that no slot is inside a user's code: whatever ends the process now, no task does."""
-        for slot in range(len(self._slots)):
-            self._slots[slot] = 0
+        """Say that nobody is inside a user's code: whatever ends the process now, no task does."""
+        for entry in range(len(self._view)):
+            self._view[entry] = 0
 
     def close(self) -> None:
         """Unmap the file; it stays."""
         del self.begin, self.end
-        self._slots.release()
+        self._view.release()
         self._map.close()
 
 
-def read_page(path: str | Path) -> tuple[int, ...]:
-    """Return the attempts that are inside a user's code, none when there is no such file."""
+class Inside(NamedTuple):
+    """The attempts that are inside a user's code: those that compute, and those that wait there."""
+
+    computing: tuple[int, ...] = ()
+    waiting: tuple[int, ...] = ()
+
+
+def read_page(path: str | Path) -> Inside:
+    """Return who is inside a user's code, nobody when there is no such file."""
     try:
         data = Path(path).read_bytes()
     except OSError:
-        return ()
-    whole = len(data) - len(data) % SLOT_BYTES
-    return tuple(attempt for (attempt,) in struct.iter_unpack("=Q", data[:whole]) if attempt)
+        return Inside()
+    count = len(data) // ENTRY_BYTES
+    entries = [entry for entry in struct.unpack(f"={count}Q", data[: count * ENTRY_BYTES]) if entry]
+    computing = tuple(entry for entry in entries if not entry & WAITS)
+    return Inside(computing, tuple(entry & ~WAITS for entry in entries if entry & WAITS))

@@ -67,7 +67,7 @@ WRONG: list[tuple[str, Call, type[Exception], str]] = [
         TypeError,
         "allow_other_workers",
     ),
-    ("submit workers of no text", lambda e: e.submit(inc, 1, workers=3), TypeError, "int"),
+    ("submit workers of no text", lambda e: e.submit(inc, 1, workers=3), TypeError, "names, hosts or addresses"),
     (
         "submit what cannot be pickled",
         lambda e: e.submit(inc, (number for number in range(0))),

@@ -252,6 +252,28 @@ def test_set_workers_down_forgets_one_in_back_off():
     assert handle(machine, SetWorkers(2)) == [StartProcess("worker-1")]
 
 
+def test_named_workers_end_and_their_numbers_are_used_again():
+    machine = begin(workers=3)
+    assert handle(machine, EndWorkers(("worker-0", "worker-9", SCHEDULER), "idle")) == [
+        KillProcess("worker-0", force=True)
+    ]
+    assert machine.wanted == 2
+    assert handle(machine, Exited("worker-0", -9)) == [Bury("worker-0", -9, "asked", "idle")]
+    assert handle(machine, EndWorkers(("worker-0",), "again")) == []
+    assert handle(machine, SetWorkers(4)) == [StartProcess("worker-0"), StartProcess("worker-3")]
+    assert handle(machine, SetWorkers(3)) == [KillProcess("worker-3", force=True)]
+
+
+def test_named_worker_in_back_off_is_forgotten():
+    machine = begin()
+    handle(machine, Exited("worker-1", 1))
+    for _ in range(SETTINGS.restart_burst_max):
+        handle(machine, Exited("worker-1", 1))
+    handle(machine, EndWorkers(("worker-1",), "idle"))
+    assert machine.deadline() is None
+    assert machine.wanted == 1
+
+
 @pytest.mark.parametrize(("asked", "given"), [(-3, 0), (10**9, 4)])
 def test_set_workers_out_of_bounds_is_cut(asked, given):
     machine = begin(settings=Settings(workers_max=4))
@@ -315,7 +337,7 @@ def test_stop_with_nothing_alive_is_over_at_once():
     [
         lambda machine: machine._living.pop("worker-0"),
         lambda machine: machine._waiting.update({"worker-0": 1.0}),
-        lambda machine: setattr(machine, "_numbers", {0}),
+        lambda machine: machine._numbers.discard(1),
         lambda machine: (machine.handle(StopHost(""), 1.0), machine._waiting.update(a=1.0)),
     ],
 )
@@ -367,7 +389,7 @@ class World:
         if choice == 8:
             return ReplaceWorkers(self.random.choice([(), ("worker-0",), ("worker-1", "worker-3")]), "restart")
         if choice == 9:
-            return EndWorkers((f"worker-{self.random.randrange(5)}",), "retired")
+            return EndWorkers(self.random.choice([("worker-0",), ("worker-1", "worker-3"), ("nobody",)]), "idle")
         return OverMemory(f"worker-{self.random.randrange(5)}", "3 GB")
 
     def exit(self, name):

@@ -1,3 +1,4 @@
+import random
 import signal
 import threading
 import time
@@ -6,14 +7,17 @@ from typing import Any
 import cloudpickle
 import pytest
 
+from jupyter_dist.client.pausing import wait_here
+from jupyter_dist.client.waiting import Gate
 from jupyter_dist.core.worker.effects import ReadyTask
-from jupyter_dist.core.worker.events import Began, Ended
+from jupyter_dist.core.worker.events import Began, Ended, GoesOn, Waits
 from jupyter_dist.messages import AssignedTask, FunctionBody, TaskErred, TaskFinished, TaskOutput
+from jupyter_dist.processes import inside
 from jupyter_dist.processes.interrupt import STOP_SIGNAL
 from jupyter_dist.processes.output import RoutedStream, current_capture
-from jupyter_dist.processes.slots import WITHDRAWN_MAX, Hand, Reports, Slots, make_output
+from jupyter_dist.processes.slots import WITHDRAWN_MAX, Hand, Reports, Slots, entries_of, make_output
 from jupyter_dist.settings import Settings
-from jupyter_dist.storage.page import PageWriter, read_page
+from jupyter_dist.storage.page import Inside, PageWriter, read_page
 
 PATIENCE_S = 20
 
@@ -65,10 +69,10 @@ def loop():
 def slots(loop, tmp_path):
     """Two slots in threads: slot 0's guard stays unused, as pytest has the main thread."""
     before = signal.getsignal(STOP_SIGNAL)
-    made = Slots(3, PageWriter(tmp_path / "page", 3), loop.wake, Settings(output_bytes_max=1000))
+    settings = Settings(output_bytes_max=1000, waiting_max=20)
+    made = Slots(3, PageWriter(tmp_path / "page", entries_of(3, settings)), loop.wake, settings)
     loop.slots = made
-    for slot in made._slots[1:]:
-        threading.Thread(target=slot.run, daemon=True).start()  # it waits at its empty hand when the test is over
+    made.start_others()  # they wait at their empty hand when the test is over
     yield made
     signal.signal(STOP_SIGNAL, before)
 
@@ -191,8 +195,8 @@ def test_large_result_is_reported_alive(slots, loop):
 def test_page_names_the_attempt_while_it_is_inside_user_code(slots, loop, tmp_path):
     path = tmp_path / "page"
     slots.hand.put([ready(7, read_page, str(path))])
-    assert cloudpickle.loads(loop.ended(7).reply.value) == (7,)
-    assert read_page(path) == ()
+    assert cloudpickle.loads(loop.ended(7).reply.value).computing == (7,)
+    assert read_page(path) == Inside()
 
 
 def test_two_slots_run_at_the_same_time(slots, loop):
@@ -274,3 +278,183 @@ def test_make_output_joins_neighbours_of_one_stream():
     task = ready(1)
     made = make_output(task, [("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d")])
     assert [(one.stream, one.text) for one in made] == [("stdout", "ab"), ("stderr", "c"), ("stdout", "d")]
+
+
+# -- tasks that wait -----------------------------------------------------------------------------------------------------
+
+
+def run(slots, attempt, function):
+    """Put a task into the hand whose function is an object of this process."""
+    task = ready(attempt)
+    slots.functions._loaded[task.function.id] = function
+    slots.hand.put([task])
+
+
+def wait_for(event):
+    """Wait as a call of the client does: without the slot."""
+    runner = inside.runner()
+    runner.step_aside()
+    assert event.wait(PATIENCE_S)
+    runner.step_back()
+    return runner.index
+
+
+def kinds(loop, attempt):
+    found = [report for report in loop.reports if getattr(report, "attempt", None) == attempt]
+    return [type(report) for report in found]
+
+
+def test_tasks_that_wait_let_others_run_and_go_on_afterwards(slots, loop, tmp_path):
+    go = threading.Event()
+    waiting = range(1, 11)
+    for attempt in waiting:
+        run(slots, attempt, lambda: wait_for(go))
+    run(slots, 11, lambda: read_page(tmp_path / "page"))
+    page = cloudpickle.loads(loop.ended(11).reply.value)
+    assert 11 in page.computing
+    assert len(page.computing) <= 2  # another may be about to wait
+    assert set(page.waiting) <= set(waiting)
+    run(slots, 12, lambda: 12)
+    assert isinstance(loop.ended(12).reply, TaskFinished)
+    loop.until(lambda: sum(isinstance(report, Waits) for report in loop.reports) == 10)
+    assert {attempt for attempt, _, _ in slots.list_running()} == set(waiting)
+    assert read_page(tmp_path / "page").waiting
+    go.set()
+    for attempt in waiting:
+        assert isinstance(loop.ended(attempt).reply, TaskFinished)
+        assert kinds(loop, attempt) == [Began, Waits, GoesOn]
+    assert slots.permits.away == 0
+    assert read_page(tmp_path / "page") == Inside()
+
+
+def test_no_more_tasks_compute_than_there_are_slots_when_many_go_on_at_once(slots, loop):
+    go, lock = threading.Event(), threading.Lock()
+    computing: list[int] = []
+    most = [0]
+
+    def work():
+        wait_for(go)
+        with lock:
+            computing.append(1)
+            most[0] = max(most[0], len(computing))
+        time.sleep(0.002)
+        with lock:
+            computing.pop()
+
+    for attempt in range(1, 16):
+        run(slots, attempt, work)
+    loop.until(lambda: sum(isinstance(report, Waits) for report in loop.reports) == 15)
+    go.set()
+    for attempt in range(1, 16):
+        loop.ended(attempt)
+    assert 1 <= most[0] <= 2
+
+
+def test_wait_beyond_the_limit_errs_in_the_task_that_begins_it(slots, loop):
+    go = threading.Event()
+    for attempt in range(1, 22):
+        run(slots, attempt, lambda: wait_for(go))
+    loop.until(lambda: any(isinstance(report, Ended) for report in loop.reports))
+    (refused,) = [report.reply for report in loop.reports if isinstance(report, Ended)]
+    assert refused.error.type_name.endswith("WaitingLimitError")
+    go.set()
+    for attempt in {*range(1, 22)} - {refused.attempt}:
+        assert isinstance(loop.ended(attempt).reply, TaskFinished)
+
+
+def test_strike_of_a_task_that_waits_wakes_it_and_leaves_the_slots_well(slots, loop):
+    gate = Gate()
+    began = threading.Event()
+
+    def wait():
+        began.set()
+        wait_here(gate)
+
+    run(slots, 1, wait)
+    loop.until(lambda: Waits(1) in loop.reports)
+    slots.interrupt([1])
+    slots.strike()
+    ended = loop.ended(1)
+    assert ended.reply.error.type_name == "KeyboardInterrupt"
+    assert GoesOn(1) not in loop.reports
+    slots.forget_interrupts([ended])
+    for attempt in range(2, 8):
+        run(slots, attempt, lambda: 1)
+    assert all(isinstance(loop.ended(attempt).reply, TaskFinished) for attempt in range(2, 8))
+    assert slots.permits.away == 0
+
+
+def test_strike_at_every_moment_of_a_wait_neither_hangs_nor_loses_a_slot(slots, loop):
+    for attempt in range(1, 200):
+        gate = Gate()
+
+        def work(gate=gate):
+            for _ in range(3):
+                wait_here(gate, 0.0015)
+            return True
+
+        run(slots, attempt, work)
+        time.sleep(random.random() * 0.004)
+        slots.interrupt([attempt])
+        slots.strike()
+        slots.forget_interrupts([loop.ended(attempt)])
+    deadline = time.monotonic() + PATIENCE_S
+    while slots.permits.away and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert slots.permits.away == 0
+    barrier = threading.Barrier(2, timeout=PATIENCE_S)
+    for attempt in (1000, 1001):
+        run(slots, attempt, lambda: barrier.wait() >= 0)
+    assert all(isinstance(loop.ended(attempt).reply, TaskFinished) for attempt in (1000, 1001))
+
+
+def test_task_that_caught_its_interrupt_waits_and_goes_on_like_others(slots, loop):
+    gate, later = Gate(), Gate()
+
+    def stubborn():
+        try:
+            wait_here(gate)
+        except KeyboardInterrupt:
+            wait_here(later)
+        return "survived"
+
+    run(slots, 1, stubborn)
+    loop.until(lambda: Waits(1) in loop.reports)
+    slots.interrupt([1])
+    slots.strike()
+    deadline = time.monotonic() + PATIENCE_S
+    while inside_wait(slots, later) is False and time.monotonic() < deadline:
+        time.sleep(0.001)
+    later.open()
+    assert cloudpickle.loads(loop.ended(1).reply.value) == "survived"
+    assert slots.permits.away == 0
+
+
+def inside_wait(slots, gate):
+    return any(runner.wake == gate.stir for runner in slots._runners.values())
+
+
+def test_task_that_seceded_leaves_its_slot_until_it_rejoins(slots, loop):
+    go = threading.Event()
+
+    def work():
+        runner = inside.runner()
+        runner.secede()
+        runner.secede()
+        assert go.wait(PATIENCE_S)
+        wait_here(Gate(), 0.005)  # keeps no slot, and takes none up
+        assert not runner.has_permit
+        runner.rejoin()
+        runner.rejoin()
+        return runner.has_permit
+
+    for attempt in (1, 2, 3):
+        run(slots, attempt, work)
+    run(slots, 4, lambda: 4)
+    loop.ended(4)
+    go.set()
+    assert [cloudpickle.loads(loop.ended(attempt).reply.value) for attempt in (1, 2, 3)] == [True] * 3
+    run(slots, 5, lambda: inside.runner().secede())
+    assert isinstance(loop.ended(5).reply, TaskFinished)
+    run(slots, 6, lambda: inside.runner().has_seceded)
+    assert cloudpickle.loads(loop.ended(6).reply.value) is False

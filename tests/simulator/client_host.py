@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from jupyter_dist.messages import (
     Cancel,
     CloseSession,
     DescribeSessions,
+    KeepTasks,
     Kept,
     KeyName,
     KeyWish,
@@ -28,6 +29,7 @@ from jupyter_dist.messages import (
     Submit,
     TakeOver,
     TaskSpec,
+    WantKeys,
     Welcome,
 )
 from tests.simulator.network import Link
@@ -42,7 +44,7 @@ ATTACHING = 1_000_000  # the number of requests of one that attaches
 class ClientHost:
     """One client process with one session."""
 
-    def __init__(self, parties: Parties, name: str, session_name: str) -> None:
+    def __init__(self, parties: Parties, name: str, session_name: str = "", kind: str = "script") -> None:
         self.parties = parties
         self.world = parties.world
         self.name = name
@@ -55,6 +57,8 @@ class ClientHost:
         self.restarts: dict[int, list[Wish]] = {}  # request -> what was wished for by then
         self.moves: dict[int, Any] = {}  # unanswered requests about where things are
         self._reading: dict[int, list[str]] = {}  # number of a wish -> holders that are still to be asked
+        self._kind = kind
+        self._watchers: dict[Wish, Callable[[], None]] = {}  # who waits for a wish to settle
         self._outgoing = Outgoing()
         self._is_welcome = False
         self._link: Link
@@ -63,7 +67,7 @@ class ClientHost:
     def _connect(self) -> None:
         if self.is_open:
             self._link = self.parties.scheduler.accept(self)
-            self._link.up.send([OpenSession(self.name, "script", self.session_name, LINGER_S, 1)])
+            self._link.up.send([OpenSession(self.name, self._kind, self.session_name, LINGER_S, 1)])
 
     def say(self, *messages: Any) -> None:
         """Say something to the scheduler, now or when there is one."""
@@ -97,9 +101,10 @@ class ClientHost:
 
     # -- what its user does ------------------------------------------------------------------------------------------
 
-    def submit(self, plans: Iterable[Plan]) -> None:
+    def submit(self, plans: Iterable[Plan], parent: str = "") -> None:
         """Submit tasks, inputs before what is made from them, as one call each."""
         for plan in plans:
+            others = [key for key in self.held if key != plan.key]
             plan.submits += 1
             wish = self._wish(plan)
             if wish is None:
@@ -110,8 +115,9 @@ class ClientHost:
                 self.parties.oracles.values[plan.key].add(value)
                 self.say(self._put(plan, value, wish))
             else:
-                spec = TaskSpec(plan.key, b"arguments", plan.dependencies, wish.number)
-                self.say(Submit(plan.function, plan.options, (spec,)))
+                held = self.world.nesting.held(others)
+                spec = TaskSpec(plan.key, b"arguments", plan.dependencies, wish.number, held)
+                self.say(Submit(plan.function, plan.options, (spec,), parent))
 
     def _put(self, plan: Plan, value: str, wish: Wish) -> PutValue:
         store = self.world.store
@@ -125,6 +131,30 @@ class ClientHost:
         wish, is_new = self.table.wish(plan.key, plan.function.label)
         self.held[plan.key] = wish
         return wish if is_new else None
+
+    def keep(self, keys: Sequence[str]) -> None:
+        """Have tasks run to their end, whatever becomes of this client."""
+        if keys:
+            self.say(KeepTasks(tuple(keys)))
+
+    def join(self, plan: Plan) -> None:
+        """Wish for a task that somebody made known, perhaps."""
+        wish = self._wish(plan)
+        if wish is not None:
+            plan.submits += 1
+            self.say(WantKeys(((plan.key, wish.number),)))
+
+    def watch(self, key: str, on_settled: Callable[[], None]) -> None:
+        """Have something done once the wish for a key has settled."""
+        wish = self.held.get(key)
+        if wish is None or wish.is_settled:
+            on_settled()
+        else:
+            self._watchers[wish] = on_settled
+
+    def _tell_watchers(self) -> None:
+        for wish in [wish for wish in self._watchers if wish.is_settled]:
+            self._watchers.pop(wish)()
 
     def drop(self, keys: Iterable[str]) -> None:
         """Drop the user's Futures on these keys."""
@@ -144,7 +174,7 @@ class ClientHost:
 
     def close(self) -> None:
         """Close the session in order."""
-        self.world.store.may_leak |= not self._is_welcome
+        self.world.store.may_leak |= not self._is_welcome or self._link.is_broken
         self.say(CloseSession())
         self._link.break_off(1.0, 0.0, 0.0, 0.0, "closed")
         self._leave()
@@ -156,9 +186,11 @@ class ClientHost:
 
     def die(self) -> None:
         """Be killed, and leave what was wished for to one that comes back."""
+        is_heard = self._is_welcome and not self._link.is_broken
+        self.world.store.may_leak |= not is_heard
         self.world.break_randomly(self._link, "end of stream", up_share=1.0)
         settled = {key for key, wish in self.held.items() if wish.status in ("finished", "error")}
-        self.parties.oracles.died_with[self.name] = settled
+        self.parties.oracles.died_with[self.name] = settled if is_heard else set()
         self.held.clear()
         self._leave()
 
@@ -189,6 +221,7 @@ class ClientHost:
         self.parties.oracles.let_go.update(self.held)
         self.table.cancel_all("closed")
         self.held.clear()
+        self._watchers.clear()
 
     def _forget_cancelled(self) -> None:
         self.held = {key: wish for key, wish in self.held.items() if wish.status != "cancelled"}
@@ -206,6 +239,7 @@ class ClientHost:
             if wish.status == "finished" and wish.value is None and wish.loaded is UNLOADED:
                 self._begin_reading(wish)
         self._forget_cancelled()
+        self._tell_watchers()
         self._judge_output()
         for message in messages:
             if isinstance(message, Answer):

@@ -103,7 +103,7 @@ class Movers:
     def are_workers_leaving(self) -> bool:
         """Whether workers leave just now; those that were only emptied are replaced."""
         state = self.parties.scheduler.machine.state
-        emptied = tuple(member.name for member, going in state.moves.leaving.items() if not going.ends)
+        emptied = tuple(member.name for member, going in state.moves.leaving.items() if going.is_out)
         for client in self.script.alive()[:1]:
             if emptied:
                 client.ask(RestartWorkers(self._ask(client, "restart-workers"), emptied))

@@ -48,6 +48,11 @@ class NannyHost:
         self._beat()
         self._keep()
 
+    @property
+    def wanted(self) -> int:
+        """How many workers shall live."""
+        return len(self.numbers)
+
     def _connect(self) -> None:
         if self.is_alive and self._link is None:
             self._link = self.parties.scheduler.accept(self)
@@ -160,13 +165,24 @@ class NannyHost:
         if not worker.is_alive:
             return
         self.world.note(self.name, f"{worker.name} (pid {worker.pid}) ends: {cause}, {words}, {worker.running()}")
-        attempts = worker.running()
+        attempts, waiting = worker.running(), worker.waiting()
         worker.die()
-        self.parties.oracles.died(worker.name, worker.pid, cause, attempts)
+        self.parties.oracles.died(worker.name, worker.pid, cause, attempts or waiting)
         if cause == "left":
-            cause, attempts = "exit", ()  # it cleared its page
+            cause, attempts, waiting = "exit", (), ()  # it cleared its page
         certificate = DeathCertificate(
-            worker.name, self.name, worker.pid, cause, -9, 0, attempts, "stack", "last words", words, self.world.now
+            worker.name,
+            self.name,
+            worker.pid,
+            cause,
+            -9,
+            0,
+            attempts,
+            "stack",
+            "last words",
+            words,
+            self.world.now,
+            waiting,
         )
         self.world.clock.after(self.world.rng.uniform(0.001, 0.05), partial(self._bury, worker, certificate))
 

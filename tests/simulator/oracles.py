@@ -17,7 +17,7 @@ from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.lifetime import is_clean
-from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES
+from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES, CHARGES_MAX
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     Answer,
@@ -29,6 +29,7 @@ from jupyter_dist.messages import (
     RegisterWorker,
     ReplaceWorkers,
     RestartCluster,
+    RestartWorkers,
     StopAttempt,
     TakeOver,
     TaskErred,
@@ -36,11 +37,13 @@ from jupyter_dist.messages import (
     WantedKey,
     Withdrawn,
 )
+from tests.simulator.swarm import DEATHS
 from tests.simulator.world import World
 
 HARMLESS = frozenset({"kill-scheduler", "pause-scheduler", "break-client", "break-nanny"})  # these lose no result
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
 LINGER_S = 5.0  # how long a lost session is kept
+ATTEMPTS_NESTED_MAX = 400  # the same where it may wait beside ever new children that kill their worker
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
 ASKED_FOR = ("it was restarted", "asked to end")  # why a worker may be replaced whatever it does
@@ -62,11 +65,12 @@ class Oracles:
         self.deaths: dict[tuple[str, int], Death] = {}
         self.let_go: set[str] = set()  # keys that some client did not want any more
         self.poisoned: defaultdict[str, int] = defaultdict(int)  # deaths a key's current attempt caused
+        self.waited: set[int] = set()  # attempts that gave their slot away once
         self._offered: dict[tuple[str, float, float], int] = {}
         self._last_event = 0
         self._old_pids: set[int] = set()  # processes that were there at the last restart
         self.finished: set[str] = set()  # keys of which a result was taken
-        self.is_missed = False  # somebody said, perhaps wrongly, that a value is not where it was said to be
+        self.is_missed = False  # somebody said that a value is not where it was said to be, or gave its holder up
         self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
         self.died_with: dict[str, set[str]] = {}  # session -> keys its client knew the end of when it was killed
         self.names: set[tuple[str, str]] = set()  # all that any key was ever called
@@ -96,8 +100,12 @@ class Oracles:
             if attempt in self.current and cause in BLAMING_CAUSES:
                 self.poisoned[self.ran_key[attempt]] += 1
 
-    def crashed(self) -> None:
-        """The scheduler was killed: nobody says anything on the old connections any more."""
+    def crashed(self, known: set[str]) -> None:
+        """The scheduler was killed: nobody says anything on the old connections any more.
+
+        Of keys that are not ``known`` nothing was written down: what was made of them counts only if it is said again.
+        """
+        self.finished &= known
         self.current.clear()
         self._last_event = 0
         self._lost.clear()
@@ -113,7 +121,7 @@ class Oracles:
         for event in events:
             if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
                 self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
-            elif isinstance(event, MissingValue):
+            elif isinstance(event, MissingValue | RestartWorkers):
                 self.is_missed = True
             elif isinstance(event, RestartCluster):
                 self._note_old()
@@ -149,7 +157,7 @@ class Oracles:
         assert state is not None
         for event in state.events:
             is_new = event.number > self._last_event
-            if is_new and event.kind == "lost" and self.world.is_quiet and event.key not in self.world.store.hurt_keys:
+            if is_new and event.kind == "lost" and self.world.is_quiet and event.key not in self._may_be_lost():
                 self.world.fail(f"the result of {event.key} was lost, and nothing went wrong")
             if is_new and event.kind == "finished":
                 self.finished.add(event.key)
@@ -157,6 +165,11 @@ class Oracles:
                 if offered is None:
                     self.world.fail(f"a result of {event.key} was accepted from an attempt that is not current")
         self._last_event = state.event_number
+
+    def _may_be_lost(self) -> set[str]:
+        """Return keys whose results may be lost though nobody died but a scheduler: they were freed a moment before."""
+        is_forgetful = "kill-scheduler" in self.world.swarm.faults
+        return self.world.store.hurt_keys | (self.let_go if is_forgetful else set())
 
     def _judge_force(self, message: Cancel, effects: Effects, forced: set[int]) -> None:
         stopped = {
@@ -188,7 +201,7 @@ class Oracles:
             is_kept = task.key in self.finished - self.let_go and not self.is_missed
             if is_kept and not self.deaths and self.world.swarm.faults <= HARMLESS:
                 self.world.fail(f"{task.key} has a result, which nobody lost, and is run again")
-            if self.assigned[task.key] > ATTEMPTS_MAX:
+            if self.assigned[task.key] > (ATTEMPTS_NESTED_MAX if self.world.nesting.is_used else ATTEMPTS_MAX):
                 self.world.fail(f"{task.key} was handed out {self.assigned[task.key]} times")
         elif isinstance(message, StopAttempt):
             self.current.pop(message.attempt, None)
@@ -263,7 +276,7 @@ class Oracles:
                 self.world.fail(f"{name} is lost, wanted {keys} and wants {lost[name].wants}")
         for name in lost.keys() - self._lost.keys():
             self._lost[name] = (self.world.now, {task.key for task in lost[name].wants})
-            is_all_heard = not self.world.swarm.actions["restart"] and "break-client" not in self.world.swarm.faults
+            is_all_heard = not self.world.swarm.actions["restart"] and self.world.swarm.faults.isdisjoint(DEATHS)
             if is_all_heard and not self.died_with.get(name, set()) <= self._lost[name][1]:
                 self.world.fail(f"{name} was killed with {self.died_with[name]}; of these only {self._lost[name]} left")
         for key, before in self._taken.items():
@@ -301,11 +314,20 @@ class Oracles:
             if task.stored in names:
                 self.world.fail(f"the value of {task.key} is removed from the object store")
 
+    def judge_resources(self, worker: str, running: Sequence[str]) -> None:
+        """What runs together on a worker must not need more than it has."""
+        has = self.world.extras.resources
+        needed = [need for key in running for need in self.world.plans[key].options.resources]
+        for name, amount in has.items():
+            if sum(need for wanted, need in needed if wanted == name) > amount + 1e-6:
+                self.world.fail(f"{running} run together on {worker}, which has {amount} of {name}")
+
     # -- what clients hear -------------------------------------------------------------------------------------------
 
     def judge_wish(self, client: str, wish: Wish) -> None:
         """Judge a wish that changed."""
-        if wish.status == "cancelled" and "before it had written" in wish.reason:
+        is_joined = self.world.nesting.is_used  # then it may wish for what is gone already
+        if wish.status == "cancelled" and "before it had written" in wish.reason and not is_joined:
             self.world.fail(f"{client}: {wish.key} was forgotten with the scheduler")
         delivered = self._settled.get((client, wish.number))
         now_is = (wish.status, wish.value)
@@ -345,7 +367,10 @@ class Oracles:
 
     def _judge_conviction(self, error: ErrorInfo) -> None:
         certificates = error.certificates
-        if len(certificates) != self.world.swarm.settings.crash_limit:
+        limit = self.world.swarm.settings.crash_limit
+        charged = [self.deaths[certificate.worker, certificate.pid][1] for certificate in certificates]
+        is_alone = len(charged[-1]) == 1 and len(certificates) >= limit
+        if not is_alone and len(certificates) != CHARGES_MAX:
             self.world.fail(f"{error.key} was convicted after {len(certificates)} deaths")
         if len({certificate.pid for certificate in certificates}) != len(certificates):
             self.world.fail(f"{error.key} was convicted of one death twice")
@@ -353,7 +378,7 @@ class Oracles:
             cause, attempts = self.deaths[certificate.worker, certificate.pid]
             if cause not in BLAMING_CAUSES or error.key not in {self.ran_key[attempt] for attempt in attempts}:
                 self.world.fail(f"{error.key} was charged with the death of pid {certificate.pid}: {cause}")
-            if index and len(attempts) > 1:
+            if index and len(attempts) > 1 and self.waited.isdisjoint(attempts):
                 self.world.fail(f"{error.key}, a suspect, did not run alone in pid {certificate.pid}")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jupyter_dist.messages import FunctionBody, TaskOptions
+from tests.simulator.extras import Extras
 
 LARGE_NBYTES = 200_000
 TIMEOUT_S = 0.3
@@ -41,10 +42,11 @@ def value_of(key: str, inputs: Sequence[str]) -> str:
 class Plans:
     """All tasks of a world."""
 
-    def __init__(self, rng: random.Random, workers: Sequence[str]) -> None:
+    def __init__(self, rng: random.Random, workers: Sequence[str], extras: Extras) -> None:
         self.by_key: dict[str, Plan] = {}
         self._rng = rng
         self._workers = tuple(workers)
+        self._extras = extras
         self._known: dict[str, str] = {}
 
     def __getitem__(self, key: str) -> Plan:
@@ -98,6 +100,7 @@ class Plans:
             timeout_s=timeout_s,
             pure=pure,
             output=rng.random() < 0.2,
+            resources=self._extras.needs(),
         )
 
     def _duration(self) -> float:

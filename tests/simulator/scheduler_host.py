@@ -8,6 +8,7 @@ from typing import Any
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.machine import SchedulerMachine
+from jupyter_dist.messages.journal import SUBMISSION
 from tests.simulator.journal import Journal
 from tests.simulator.network import Link
 from tests.simulator.oracles import Oracles
@@ -62,7 +63,8 @@ class SchedulerHost:
             self.world.break_randomly(link, "end of stream", far_s=0.2)
         self.doubtful.update(self.world.store.objects)
         records = self.journal.crash()
-        self.oracles.crashed()
+        submissions = records.get(SUBMISSION, {}).values()
+        self.oracles.crashed({spec.key for submission in submissions for spec in submission.tasks})
         self.world.clock.after(self.world.rng.uniform(0.02, 0.4), lambda: self._come_back(records))
 
     def _come_back(self, records: dict[int, dict[str, Any]]) -> None:

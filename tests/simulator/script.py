@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jupyter_dist.core.futures import UNLOADED
-from jupyter_dist.messages import STORE, MissingValue, RestartCluster, ScaleCluster
+from jupyter_dist.messages import STORE, AdaptCluster, MissingValue, RestartCluster, ScaleCluster
 from tests.simulator.client_host import ClientHost
 from tests.simulator.parties import Parties
 from tests.simulator.plans import Plan
@@ -34,6 +34,9 @@ class Script:
         }
         for _ in range(self.world.swarm.clients):
             self._submit(self.open())
+        bounds = self.world.extras.bounds()
+        if bounds is not None:
+            self.clients[0].say(AdaptCluster(self.next_request(), *bounds, 0.3, 2))
         self._next()
 
     def open(self, session_name: str = "") -> ClientHost:
@@ -66,6 +69,8 @@ class Script:
         client = rng.choice(self.alive())
         self.world.note(client.name, f"does {name}")
         self._actions[name](client)
+        if self.world.nesting.joins() and client.is_open and self.world.plans.by_key:
+            client.join(self.world.plans[self.world.nesting.rng.choice(list(self.world.plans.by_key))])
         self._next()
 
     # -- actions -----------------------------------------------------------------------------------------------------
@@ -87,6 +92,7 @@ class Script:
                 pool.append(plan.key)
         fresh = [plan.key for plan in made if plan.key not in client.held]
         client.submit(made)
+        client.keep([key for key in fresh if key in client.held and world.extras.keeps()])
         if rng.random() < 0.3:  # only the end is wanted
             client.drop(key for key in fresh[:-1] if key in client.held)
 

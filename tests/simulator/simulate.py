@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jupyter_dist.core.futures import UNLOADED
+from jupyter_dist.core.scheduler.recovery import CHARGES_MAX
 from jupyter_dist.messages import ScaleCluster
 from tests.simulator.faults import Faults
 from tests.simulator.kernels import Kernels
@@ -24,6 +25,7 @@ from tests.simulator.world import EVENTS_MAX, SimulationError, World
 
 EVENTS_WILD = 300
 CALM_S = 60.0  # virtual seconds within which everything must settle once faults have stopped
+CALM_NESTED_S = 240.0  # the same where tasks submit others, some of which kill their worker
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,17 @@ class Simulation:
         has_moves: bool = True,
         has_deaths: bool = True,
         has_kernels: bool = True,
+        has_extras: bool = True,
+        has_nesting: bool = True,
     ) -> None:
-        self.world = World(seed, has_store=has_store, has_moves=has_moves, has_deaths=has_deaths)
+        self.world = World(
+            seed,
+            has_store=has_store,
+            has_moves=has_moves,
+            has_deaths=has_deaths,
+            has_extras=has_extras,
+            has_nesting=has_nesting,
+        )
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
         oracles.state = scheduler.machine.state
@@ -103,19 +114,23 @@ class Simulation:
         ):
             self.world.clock.after(0.5, self._ask_for_workers)
             return
+        if not self.script.alive() and (self.world.extras.is_used or self.world.has_moves):
+            self.script.open()  # what was kept by those who are gone needs workers too
         if self.movers.are_workers_leaving():
             self.world.clock.after(0.5, self._ask_for_workers)
             return
-        if not all(nanny.numbers >= set(range(self.world.swarm.workers)) for nanny in self.nannies.values()):
+        is_whole = all(nanny.numbers >= set(range(self.world.swarm.workers)) for nanny in self.nannies.values())
+        if not is_whole or scheduler.machine.state.adaptation is not None:
             # Fresh ones take the lowest numbers: then there is one of each name.
             total = len(self.world.names) + sum(len(nanny.numbers) for nanny in self.nannies.values())
             for client in self.script.alive()[:1]:
                 client.say(ScaleCluster(self.script.next_request(), total))
-            self.world.clock.after(2.0, self._ask_for_workers)  # it may be lost with its connection
+        self.world.clock.after(2.0, self._ask_for_workers)  # it may be lost with its connection, or others retire
 
     def _until(self, what: Callable[[], str], words: str) -> None:
         world = self.world
-        end_s = world.now + CALM_S
+        calm_s = CALM_NESTED_S if world.nesting.is_used else CALM_S
+        end_s = world.now + calm_s
         next_s = 0.0
         while True:
             if world.now >= next_s:
@@ -124,7 +139,7 @@ class Simulation:
                     return
                 next_s = world.now + 0.1
             if world.now > end_s:
-                world.fail(f"{found} {words} within {CALM_S:g} s")
+                world.fail(f"{found} {words} within {calm_s:g} s")
             if world.clock.events > EVENTS_MAX:
                 world.fail(f"the world does not come to rest: {world.clock.events} events")
             world.clock.step()
@@ -152,7 +167,7 @@ class Simulation:
             return f"of lost sessions {list(state.sessions)}"
         for member in state.members.values():
             is_there = member.state == "running" or (member in moves.leaving and moves.leaving[member].is_out)
-            if member.load or member.held or member.solo is not None or not is_there:
+            if member.load or member.waiting or member.held or member.solo is not None or not is_there:
                 return f"in the scheduler's idea of {member}: {member.load} attempts, solo {member.solo}"
         return self._what_is_left_outside()
 
@@ -178,23 +193,14 @@ class Simulation:
             return
         for key, deaths in self.parties.oracles.poisoned.items():
             plan = world.plans[key]
-            if plan.kind == "poison" and deaths > world.swarm.settings.crash_limit * plan.submits:
+            allowed = CHARGES_MAX if world.nesting.is_used else world.swarm.settings.crash_limit
+            if plan.kind == "poison" and deaths > allowed * plan.submits:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
 
-def simulate(
-    seed: int,
-    events_wild: int = EVENTS_WILD,
-    *,
-    has_store: bool = True,
-    has_moves: bool = True,
-    has_deaths: bool = True,
-    has_kernels: bool = True,
-) -> Outcome:
-    """Run one seed and return what it came to; bugs are told in the outcome, not raised."""
-    simulation = Simulation(
-        seed, has_store=has_store, has_moves=has_moves, has_deaths=has_deaths, has_kernels=has_kernels
-    )
+def simulate(seed: int, events_wild: int = EVENTS_WILD, **has: bool) -> Outcome:
+    """Run one seed and return what it came to; bugs are told in the outcome, not raised. ``has``: as `Simulation`."""
+    simulation = Simulation(seed, **has)
     world = simulation.world
     fault = ""
     try:

@@ -71,6 +71,7 @@ def draw(rng: random.Random) -> Swarm:
         start_s_max=20.0,
         leave_s_max=3.0,
         copies_max=2,
+        adapt_target_s=0.2,
     )
     return Swarm(
         settings=settings,

@@ -19,9 +19,10 @@ from jupyter_dist.core.scheduler import (
 )
 from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.moves import Moves, Rebalance
+from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker.state import State as WorkerState
-from jupyter_dist.messages import STORE, Cancel, RegisterWorker, Release, TakeOver, TaskFinished
+from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, Release, TakeOver, TaskFinished
 from tests.simulator.simulate import simulate
 
 SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
@@ -40,7 +41,10 @@ def test_seeds_pass(first):
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
-        has = {name: story.get(name, False) for name in ("has_store", "has_moves", "has_kernels", "has_deaths")}
+        has = {
+            name: story.get(name, False)
+            for name in ("has_store", "has_moves", "has_kernels", "has_deaths", "has_extras", "has_nesting")
+        }
         outcome = simulate(story["seed"], story["events"], **has)
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"
 
@@ -262,11 +266,48 @@ def take_over_in_silence(patch):
     patch.setitem(machine.CLIENT, TakeOver, on_take_over)
 
 
+def overcommit(patch):
+    """Give a worker tasks that need more than it has."""
+    patch.setattr(Member, "affords", Member.declares)
+    others = tuple(rule for rule in invariants.RULES if rule is not invariants.workers_agree)
+    patch.setattr(invariants, "RULES", others)
+
+
+def let_go_with_the_zombie(patch):
+    """Take back the resources of an attempt that nobody wants while it still runs."""
+    detach = State.detach
+
+    def forgetful(self, task, *, zombie=False):
+        member, attempt = task.member, task.attempt
+        detach(self, task, zombie=zombie)
+        member.holding.pop(attempt, None)
+
+    patch.setattr(State, "detach", forgetful)
+
+
+def lose_those_who_wait(patch):
+    """Forget at a worker's death the attempts that waited there."""
+    patch.setattr(Member, "current", lambda self: dict(self.processing))
+
+
+def reckon_with_those_who_wait(patch):
+    """Keep the slot of an attempt that waits."""
+    patch.setitem(machine.WORKER, AttemptWaits, lambda *_: None)
+
+
+def blame_those_who_wait(patch):
+    """Charge a death to attempts that waited while others computed."""
+    patch.setattr(recovery, "charged_attempts", lambda given: (*given.attempts, *given.waiting) if given else ())
+
+
 PLANTS = (
     leave_with_everything,
     move_before_it_is_copied,
     forget_what_was_stored_in_vain,
     lose_retirements_of_the_dead,
+    lose_those_who_wait,
+    reckon_with_those_who_wait,
+    blame_those_who_wait,
     accept_stale,
     lose_without_requeue,
     keep_dead_holders,
@@ -285,6 +326,8 @@ PLANTS = (
     linger_for_ever,
     end_before_it_is_wanted,
     take_over_in_silence,
+    overcommit,
+    let_go_with_the_zombie,
 )
 
 

@@ -24,7 +24,17 @@ from jupyter_dist.core.worker.effects import (
     StartStore,
     Stored,
 )
-from jupyter_dist.core.worker.events import Arrived, Began, Ended, FetchFailed, Printed, StoreEnded, TakenBack
+from jupyter_dist.core.worker.events import (
+    Arrived,
+    Began,
+    Ended,
+    FetchFailed,
+    GoesOn,
+    Printed,
+    StoreEnded,
+    TakenBack,
+    Waits,
+)
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.messages import (
     STORE,
@@ -37,6 +47,7 @@ from jupyter_dist.messages import (
     TaskOutput,
     WorkerSample,
 )
+from tests.simulator.client_host import ClientHost
 from tests.simulator.network import Link
 from tests.simulator.parties import Parties
 from tests.simulator.plans import LARGE_NBYTES, Plan, value_of
@@ -53,6 +64,8 @@ class Run:
         self.started_s = started_s
         self.mapped: dict[str, str] = {}  # inputs from the object store
         self.is_over = False
+        self.is_aside = False  # it waits, or has waited and has no slot yet
+        self.left_s = 0.0  # what it still takes when it has waited
 
     @property
     def attempt(self) -> int:
@@ -79,12 +92,15 @@ class WorkerHost:
         self.asked: list[Callable[[str | None], None]] = []  # who waits for a value from here
         self.hand: dict[int, ReadyTask] = {}
         self.slots: list[Run | None] = [None] * self.world.swarm.slots
+        self.aside: list[Run] = []  # those that wait without a slot
+        self.returning: list[Run] = []  # those of them that could go on
+        self.tasks: ClientHost | None = None  # the session of its tasks
         self._link: Link | None = None
         self._is_welcome = False
         self._links = count(LOCAL + 1)
         self._number = 0
         self._numbers: dict[int, int] = {}  # source of a link -> the machine's own number for it
-        self._reports: list[Began | Ended] = []
+        self._reports: list[Began | Waits | GoesOn | Ended] = []
         self._requests: set[int] = set()
         self._waiting: list[Callable[[], None]] = []  # what happens to it while it is stopped
         self._inline_max = self.world.swarm.settings.inline_bytes_max
@@ -138,9 +154,18 @@ class WorkerHost:
         """Return the attempts that are inside a user's code: what is on the page."""
         return tuple(run.attempt for run in self.slots if run is not None)
 
+    def waiting(self) -> tuple[int, ...]:
+        """Return the attempts that wait inside a user's code: what the page says of them."""
+        return tuple(run.attempt for run in self.aside)
+
+    def _begun(self) -> list[Run]:
+        return [*(run for run in self.slots if run is not None), *self.aside]
+
     def die(self) -> None:
         """End: the connection breaks, with what was unsent."""
         self.is_alive = False
+        if self.tasks is not None and self.tasks.is_open:
+            self.tasks.lose()
         self.parties.bury(self)
         if self._link is not None and not self._link.is_broken:
             self.world.break_randomly(self._link, "end of stream", far_s=0.05)
@@ -153,7 +178,9 @@ class WorkerHost:
         slots = self.world.swarm.slots
         host = self.nanny
         held, running = self.machine.list_kept()
-        self._say(RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running))
+        has = self.world.extras.resources
+        hello = RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running, has)
+        self._say(hello)
 
     def _say(self, *messages: Any) -> None:
         if self._link is not None and messages:
@@ -180,9 +207,9 @@ class WorkerHost:
         if self.is_alive:
             self.later(self.world.swarm.settings.heartbeat_s, self._beat)
             if self._is_welcome:
-                running = tuple((run.attempt, run.slot, run.started_s) for run in self.slots if run is not None)
+                running = tuple((run.attempt, run.slot, run.started_s) for run in self._begun())
                 held, held_bytes = self.machine.count_held()
-                self._say(WorkerSample(running, 10**6, 1.0, held, held_bytes))
+                self._deliver(LOCAL, [WorkerSample(running, 10**6, 1.0, held, held_bytes)])
 
     # -- the machine -------------------------------------------------------------------------------------------------
 
@@ -194,7 +221,7 @@ class WorkerHost:
 
     def _perform(self, effects: Effects) -> None:
         if effects.welcomed:
-            self._on_welcome()
+            self._is_welcome = True
         if effects.refused:
             self.parties.nanny(self.nanny).end(self, "exit", f"refused: {effects.refused}")
             return
@@ -222,11 +249,6 @@ class WorkerHost:
         found = tuple(attempt for attempt in attempts if self.hand.pop(attempt, None) is not None)
         return TakenBack(already + found, answer)
 
-    def _on_welcome(self) -> None:
-        self._is_welcome = True
-        if self.leaves:
-            self._say(Leaving("asked to end"))
-
     def _perform_stores(self, effects: Effects) -> None:
         for order in effects.stores:
             self.later(self.world.movers_rng.random() * 0.02, partial(self._store, order))
@@ -252,7 +274,7 @@ class WorkerHost:
             self.parties.nanny(self.nanny).end(self, "left", "asked to end")
             return
         self.leaves = True
-        self._say(Leaving("asked to end"))
+        self._deliver(LOCAL, [Leaving("asked to end")])
         self.later(self.world.swarm.settings.leave_s_max, self._end_leaving)
 
     def _end_leaving(self) -> None:
@@ -292,7 +314,9 @@ class WorkerHost:
 
     def _fill(self) -> None:
         for index, busy in enumerate(self.slots):
-            if busy is None and self.hand:
+            if busy is None and self.returning:
+                self._go_on(self.returning.pop(0), index)
+            elif busy is None and self.hand:
                 ready = self.hand.pop(next(iter(self.hand)))
                 self._begin(Run(ready, index, self.world.now))
 
@@ -301,6 +325,7 @@ class WorkerHost:
         task = run.ready.task
         plan = self.world.plans[task.key]
         self.parties.oracles.ran(run.attempt, task.key, self.name, self.pid)
+        self.parties.oracles.judge_resources(self.name, [r.ready.task.key for r in self.slots if r is not None])
         self._reports.append(Began(run.attempt))
         missing = self._map(run)
         if missing is not None:
@@ -312,7 +337,52 @@ class WorkerHost:
         if task.output:
             text = TaskOutput(task.key, run.attempt, "stdout", f"{task.key}\n")
             self.later(plan.duration_s / 2, partial(self._print, text))
-        self.later(plan.duration_s * rng.uniform(0.8, 1.2), partial(self._end, run, plan))
+        duration_s = plan.duration_s * rng.uniform(0.8, 1.2)
+        share = self.world.nesting.waits(plan)
+        if share:
+            run.left_s = (1 - share) * duration_s
+            self.later(share * duration_s, partial(self._wait, run, plan))
+        else:
+            self.later(duration_s, partial(self._end, run, plan))
+
+    # -- a task that waits -------------------------------------------------------------------------------------------
+
+    def _wait(self, run: Run, plan: Plan) -> None:
+        if run.is_over:
+            return
+        world = self.world
+        self.slots[run.slot] = None
+        self.aside.append(run)
+        run.is_aside = True
+        self.parties.oracles.waited.add(run.attempt)
+        self._reports.append(Waits(run.attempt))
+        self.later(world.rng.random() * TURN_S, self._flush)
+        self.later(world.rng.random() * TURN_S, self._fill)
+        seconds = world.nesting.waits_for_time()
+        if seconds:
+            self.later(seconds, partial(self._come_back, run))
+            return
+        child = world.plans.make((), world.swarm.poison, world.swarm.raising)
+        world.nesting.bear(plan, child)
+        if self.tasks is None or not self.tasks.is_open:
+            self.tasks = ClientHost(self.parties, f"tasks-{self.pid}-{len(world.plans.by_key)}", "task")
+        self.tasks.submit([child], plan.key)
+        self.tasks.watch(child.key, partial(self.do, partial(self._come_back, run, child.key)))
+
+    def _come_back(self, run: Run, key: str = "") -> None:
+        if self.tasks is not None and key in self.tasks.held:
+            self.tasks.drop([key])
+        if not run.is_over:
+            self.returning.append(run)
+            self.later(self.world.rng.random() * TURN_S, self._fill)
+
+    def _go_on(self, run: Run, slot: int) -> None:
+        self.aside.remove(run)
+        run.is_aside, run.slot = False, slot
+        self.slots[slot] = run
+        self._reports.append(GoesOn(run.attempt))
+        self.later(self.world.rng.random() * TURN_S, self._flush)
+        self.later(run.left_s, partial(self._end, run, self.world.plans[run.ready.task.key]))
 
     def _map(self, run: Run) -> InputMissing | None:
         """Map a task's inputs that are in the object store; return the one that cannot be."""
@@ -329,8 +399,8 @@ class WorkerHost:
         self._deliver(LOCAL, [Printed((text,))])
 
     def _interrupt(self, attempt: int) -> None:
-        for run in self.slots:
-            if run is not None and run.attempt == attempt:
+        for run in self._begun():
+            if run.attempt == attempt:
                 error = ErrorInfo("KeyboardInterrupt", "stopped", "", key=run.ready.task.key)
                 self.later(self.world.rng.random() * 0.01, partial(self._report_error, run, error))
 
@@ -366,7 +436,11 @@ class WorkerHost:
 
     def _leave(self, run: Run, report: Ended) -> None:
         run.is_over = True
-        self.slots[run.slot] = None
+        if run.is_aside:
+            self.aside.remove(run)
+            self.returning = [other for other in self.returning if other is not run]
+        else:
+            self.slots[run.slot] = None
         self._reports.append(report)
         rng = self.world.rng
         self.later(rng.random() * TURN_S, self._flush)

@@ -12,6 +12,8 @@ from itertools import count
 from typing import Any, Protocol
 
 from tests.simulator.clock import Clock
+from tests.simulator.extras import Extras
+from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
@@ -39,11 +41,16 @@ class Peer(Protocol):
 class World:
     """One seed's world. The parties are put in by `simulate`."""
 
-    def __init__(self, seed: int, *, has_store: bool, has_moves: bool, has_deaths: bool) -> None:
+    def __init__(
+        self, seed: int, *, has_store: bool, has_moves: bool, has_deaths: bool, has_extras: bool, has_nesting: bool
+    ) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
         self.has_moves = has_moves
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
+        self.nesting = Nesting(seed, is_used=has_nesting)
+        is_plain = not self.nesting.is_used  # a child may need what its parent has
+        self.extras = Extras(seed, is_used=has_extras and is_plain)
         self.rng = random.Random(seed)
         self.swarm: Swarm = draw(self.rng)
         if self.is_quiet:
@@ -52,7 +59,7 @@ class World:
             self.swarm = replace(self.swarm, faults=self.swarm.faults | draw_deaths(seed))
         self.clock = Clock(random.Random(self.rng.random()))
         self.names = [f"host{h}-w{n}" for h in range(self.swarm.hosts) for n in range(self.swarm.workers)]
-        self.plans = Plans(random.Random(self.rng.random()), self.names)
+        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras)
         self.is_calm = False  # no more faults
         self.busy_until_s: dict[str, float] = {}  # workers that are silent but at work
         self.partitions: set[frozenset[str]] = set()

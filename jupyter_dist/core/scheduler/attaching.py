@@ -22,7 +22,7 @@ def on_name_keys(state: State, session: Session, message: NameKeys, _now: float)
 
 def on_describe_sessions(state: State, session: Session, message: DescribeSessions, _now: float) -> None:
     """Answer with the other sessions that may want something."""
-    others = [other for other in state.sessions.values() if other is not session and other.kind != lifetime.OBSERVER]
+    others = [other for other in state.sessions.values() if other is not session and other.kind not in lifetime.NOBODY]
     if message.name:
         others = [other for other in others if other.name == message.name]
     views = tuple(_view(state, other, with_keys=bool(message.name)) for other in others)

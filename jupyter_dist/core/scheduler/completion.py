@@ -18,7 +18,7 @@ from jupyter_dist.messages import (
 
 def on_finished(state: State, member: Member, message: TaskFinished, now: float) -> None:
     """Take a result."""
-    task = member.processing.get(message.attempt)
+    task = member.processing.get(message.attempt) or member.waiting.get(message.attempt)
     if task is None:
         state.bury_zombie(member, message.attempt)
         return
@@ -54,7 +54,7 @@ def _watch_inline(state: State) -> None:
 
 def on_erred(state: State, member: Member, message: TaskErred, now: float) -> None:
     """Take an error: try again when the task has retries left, else fail it and all that wait for it."""
-    task = member.processing.get(message.attempt)
+    task = member.processing.get(message.attempt) or member.waiting.get(message.attempt)
     if task is None:
         state.bury_zombie(member, message.attempt)
         return
@@ -87,7 +87,7 @@ def on_withdrawn(state: State, member: Member, message: Withdrawn, now: float) -
 
 def on_input_missing(state: State, member: Member, message: InputMissing, now: float) -> None:
     """Take back an attempt whose input could not be had, and find the input again first."""
-    task = member.processing.get(message.attempt)
+    task = member.processing.get(message.attempt) or member.waiting.get(message.attempt)
     if task is None:
         state.bury_zombie(member, message.attempt)
         return
@@ -100,7 +100,7 @@ def on_input_missing(state: State, member: Member, message: InputMissing, now: f
 
 def on_output(state: State, member: Member, message: TaskOutput, _now: float) -> None:
     """Pass on what a running task printed."""
-    task: Task | None = member.processing.get(message.attempt)
+    task: Task | None = member.processing.get(message.attempt) or member.waiting.get(message.attempt)
     if task is not None:
         _tell_output(state, task, message.stream, message.text)
 
@@ -112,7 +112,6 @@ def _tell_output(state: State, task: Task, stream: str, text: str) -> None:
 
 def on_sample(state: State, member: Member, message: WorkerSample, _now: float) -> None:
     """Note what a worker says of itself."""
-    member.received -= 1  # said beside the machine, which counts what it says
     changed = message.running != member.running
     member.running = message.running
     moved = abs(message.memory_bytes - member.memory_bytes) > member.memory_bytes // 50

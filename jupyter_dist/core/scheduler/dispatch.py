@@ -1,17 +1,21 @@
 """Handing out what is queued: one pass after each batch of events.
 
 A worker keeps some unstarted tasks in hand, more of them the shorter they are, so that it never waits for the next;
-when others idle, what has not begun is asked back. A suspect is handed out only to a worker it has to itself.
+when others idle, what has not begun is asked back. A suspect is handed out only to a worker it has to itself. A task
+that needs resources is handed out only where a slot is free; where it waits for nothing but the slot, no more is given
+in hand, so that its turn comes.
 """
 
 import heapq
 from collections.abc import Iterator
 from itertools import islice
 
+from jupyter_dist.core.resources import Amounts
 from jupyter_dist.core.scheduler import placement, replay
 from jupyter_dist.core.scheduler.arcs import QUEUED
+from jupyter_dist.core.scheduler.queues import QueueEntry
 from jupyter_dist.core.scheduler.records import Member, Task
-from jupyter_dist.core.scheduler.state import QueueEntry, State
+from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import AssignedTask, AssignTask, TaskInput, Withdraw
 
 
@@ -21,20 +25,21 @@ def dispatch(state: State, now: float) -> None:
         return
     if state.suspects:
         _dispatch_suspects(state, now)
-    if state.restricted:
+    if state.restricted or state.reserved:
         _dispatch_restricted(state, now)
-    _drain(state, state.queue, (), now)
+    _drain(state, now)
     state.retract_at_s = None
     if state.laden and state.idle and not state.queue:
         _take_back(state, now)
 
 
-def _drain(state: State, queue: list[QueueEntry], names: tuple[str, ...], now: float) -> None:
-    """Hand out a queue's tasks in order, until there is no room for the next one."""
+def _drain(state: State, now: float) -> None:
+    """Hand out in order what any worker may run, until there is no room for the next one."""
+    queue = state.queue
     while queue:
         task = queue[0][3]
         if task.state == QUEUED:
-            member = placement.choose_among(state, task, names, now) if names else placement.choose(state, task, now)
+            member = placement.choose(state, task, now)
             if member is None:
                 return
             heapq.heappop(queue)
@@ -69,10 +74,70 @@ def _input(dependency: Task) -> TaskInput:
 
 
 def _dispatch_restricted(state: State, now: float) -> None:
-    for options, queue in tuple(state.restricted.items()):
-        _drain(state, queue, placement.restriction(state, options), now)
+    """Hand out all queues' tasks by priority; among equals those first that not every worker may run."""
+    queues = [state.queue, *state.restricted.values()]
+    heads = [(*_rank(queue, number), number) for number, queue in enumerate(queues) if _has_next(queue)]
+    heapq.heapify(heads)
+    stuck = []
+    while len(heads) > 1 or (heads and heads[0][-1]):  # when only the first queue is left, it is drained as ever
+        number = heapq.heappop(heads)[-1]
+        queue = queues[number]
+        if not _hand_out_next(state, queue, now):
+            stuck.append(queue)
+        elif _has_next(queue):
+            heapq.heappush(heads, (*_rank(queue, number), number))
+    for restriction, queue in tuple(state.restricted.items()):
         if not queue:
-            del state.restricted[options]
+            del state.restricted[restriction]
+    _reserve(state, stuck)
+
+
+def _has_next(queue: list[QueueEntry]) -> bool:
+    while queue and queue[0][3].state != QUEUED:
+        heapq.heappop(queue)
+    return bool(queue)
+
+
+def _rank(queue: list[QueueEntry], number: int) -> tuple[int, bool, int, int]:
+    priority, order, serial, _task = queue[0]
+    return priority, not number, order, serial
+
+
+def _hand_out_next(state: State, queue: list[QueueEntry], now: float) -> bool:
+    task = queue[0][3]
+    names = placement.restriction(state, task.options)
+    if names or task.options.resources:
+        member = placement.choose_among(state, task, names, now)
+    else:
+        member = placement.choose(state, task, now)
+    if member is None:
+        return False
+    heapq.heappop(queue)
+    hand_out(state, task, member, now)
+    return True
+
+
+def _reserve(state: State, stuck: list[list[QueueEntry]]) -> None:
+    """Keep the next free slots of workers that have the resources a task waits for, and clear their hands."""
+    chosen: dict[Member, None] = {}
+    for queue in stuck:
+        options = queue[0][3].options
+        if options.resources:
+            names = placement.restriction(state, options)
+            fitting = [member for member in state.members.values() if _lacks_a_slot(member, names, options.resources)]
+            fitting.sort(key=lambda member: (member not in state.reserved, member.occupancy_s))
+            chosen.update(dict.fromkeys(fitting[: len(queue)]))
+    fresh = [member for member in chosen if member not in state.reserved]
+    if chosen or state.reserved:
+        state.reserve(chosen)
+    for member in fresh:
+        if member in state.laden and not member.asked:
+            withdraw(state, member, [attempt for attempt in member.processing if attempt not in member.withdrawing])
+
+
+def _lacks_a_slot(member: Member, names: tuple[str, ...], needed: Amounts) -> bool:
+    is_full = member.state == "running" and member.solo is None and member.load >= member.slots
+    return is_full and placement.suits(member, names, needed)
 
 
 def _dispatch_suspects(state: State, now: float) -> None:
@@ -83,7 +148,7 @@ def _dispatch_suspects(state: State, now: float) -> None:
         if not fitting:
             continue
         member = min(fitting, key=lambda candidate: candidate.load)
-        if not member.load:
+        if not member.load and member.affords(task.options.resources):  # one that waits there may have them
             state.set_apart(task, member)
             hand_out(state, task, member, now)
         elif apart is None or apart.state != "running":
@@ -93,7 +158,7 @@ def _dispatch_suspects(state: State, now: float) -> None:
 
 def _may_be_alone_with(member: Member, task: Task, names: tuple[str, ...]) -> bool:
     is_free = member.state == "running" and (member.solo is None or member.solo is task)
-    return is_free and (not names or member.fits(names))
+    return is_free and (not names or member.fits(names)) and member.declares(task.options.resources)
 
 
 def _take_back(state: State, now: float) -> None:

@@ -6,10 +6,13 @@ Each check is named after what it asserts and yields one sentence for each contr
 from collections import Counter
 from collections.abc import Iterator
 
+from jupyter_dist.core.resources import ROUNDING
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.coordination.checks import coordination_agrees
+from jupyter_dist.core.scheduler.placement import restriction, suits
+from jupyter_dist.core.scheduler.queues import is_live
 from jupyter_dist.core.scheduler.records import Member, Task
-from jupyter_dist.core.scheduler.state import State, is_live
+from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.errors import InvariantError
 
 ROUNDING_S = 1e-6
@@ -39,14 +42,18 @@ def edges_agree(state: State) -> Iterator[str]:
         missing = sum(dependency.state != MEMORY for dependency in task.dependencies)
         if missing != task.missing:
             yield f"{task}: {task.missing} inputs noted as missing, {missing} are"
-        consumers = sum(dependent.state in ACTIVE for dependent in task.dependents or ())
+        consumers = sum(other.state in ACTIVE for edges in (task.dependents, task.keepers) for other in edges or ())
         if consumers != task.consumers:
             yield f"{task}: {task.consumers} consumers noted, {consumers} are"
         for dependency in task.dependencies:
             if task not in (dependency.dependents or ()):
                 yield f"{dependency} does not know its dependent {task}"
-            if state.tasks.get(dependency.key) is not dependency:
-                yield f"{task} depends on {dependency}, which is not in the tables"
+        for held in task.held:
+            if task not in (held.keepers or ()):
+                yield f"{held} does not know its keeper {task}"
+        for needed in task.needs:
+            if state.tasks.get(needed.key) is not needed:
+                yield f"{task} needs {needed}, which is not in the tables"
 
 
 def states_are_justified(state: State) -> Iterator[str]:
@@ -62,7 +69,7 @@ def states_are_justified(state: State) -> Iterator[str]:
         yield from _contents_agree(task)
         if where != RELEASED and not task.is_needed:
             yield f"{task} is needed by nobody"
-        if where == RELEASED and not task.dependents:
+        if where == RELEASED and not task.is_lineage:
             yield f"{task} should be forgotten"
         if where == RELEASED and task.is_needed:
             yield f"{task} is needed and nobody makes it"
@@ -82,13 +89,14 @@ def workers_agree(state: State) -> Iterator[str]:
     for incarnation, member in state.members.items():
         if member.incarnation != incarnation:
             yield f"{member} is filed under {incarnation}"
-        for attempt, task in member.processing.items():
+        for attempt, task in member.current().items():
             if task.attempt != attempt or task.member is not member or task.state != PROCESSING:
                 yield f"{member} has attempt {attempt} of {task}, which says otherwise"
         for task in member.held:
             if member not in task.holders or task.state != MEMORY:
                 yield f"{member} holds {task}, which says otherwise"
         yield from _attempts_agree(member)
+        yield from _resources_agree(member)
         yield from _pools_agree(state, member)
     alive = set(state.members.values())
     for task in state.tasks.values():
@@ -99,10 +107,27 @@ def workers_agree(state: State) -> Iterator[str]:
 def _attempts_agree(member: Member) -> Iterator[str]:
     if member.zombies & member.processing.keys():
         yield f"{member}: an attempt is a zombie and current"
+    if member.waiting.keys() & (member.zombies | member.processing.keys()):
+        yield f"{member}: an attempt waits and has a slot"
+    if member.solo is not None and member.solo in member.waiting.values():
+        yield f"{member}: is kept for {member.solo}, which waits"
     if not member.withdrawing <= member.processing.keys():
         yield f"{member}: withdraws what it does not have"
     if member.occupancy_s < -ROUNDING_S:
         yield f"{member}: occupancy {member.occupancy_s}"
+
+
+def _resources_agree(member: Member) -> Iterator[str]:
+    current = member.current()
+    held = {attempt: task.options.resources for attempt, task in current.items() if task.options.resources}
+    kept = {attempt: amounts for attempt, amounts in member.holding.items() if attempt in current}
+    if not member.holding.keys() <= {*current, *member.zombies, *member.waiting}:
+        yield f"{member}: resources {member.holding} are held by attempts it does not have"
+    if kept != held:
+        yield f"{member}: resources {kept} noted, {held} are held"
+    for name, left in member.free().items():
+        if left < -ROUNDING * member.resources.get(name, 0.0):
+            yield f"{member}: {left} of {name} are free"
 
 
 def _pools_agree(state: State, member: Member) -> Iterator[str]:
@@ -113,6 +138,8 @@ def _pools_agree(state: State, member: Member) -> Iterator[str]:
         yield f"{member}: laden {member in state.laden} with {member.load} of {member.slots} slots"
     if member in state.open and (member in state.idle or not usable):
         yield f"{member}: in hand and idle at once"
+    if member in state.open and member in state.reserved:
+        yield f"{member}: reserved, and open for more"
 
 
 def sessions_agree(state: State) -> Iterator[str]:
@@ -125,10 +152,20 @@ def sessions_agree(state: State) -> Iterator[str]:
         nameless = session.names.keys() - {task.key for task in session.wants}
         if nameless:
             yield f"session {session.name} has names for {sorted(nameless)}, which it does not want"
-    known = set(owners)
+    known = {*owners, *state.keepers.values()}
     for task in state.tasks.values():
         if not known.issuperset(task.sessions):
             yield f"{task} is wanted by a session that is gone"
+
+
+def keepers_agree(state: State) -> Iterator[str]:
+    """Keepers want what is fired and forgotten as long as it is not done."""
+    for session_id, keeper in state.keepers.items():
+        if not keeper.wants or keeper.id != session_id:
+            yield f"keeper {session_id} keeps nothing, or is filed wrongly"
+        for task in keeper.wants:
+            if keeper not in task.sessions or task.state in (MEMORY, ERRED) or state.tasks.get(task.key) is not task:
+                yield f"{task} is kept though it is done, or does not know it"
 
 
 def functions_agree(state: State) -> Iterator[str]:
@@ -142,10 +179,16 @@ def functions_agree(state: State) -> Iterator[str]:
 
 
 def work_is_conserved(state: State) -> Iterator[str]:
-    """Nothing that any worker may run is queued while a worker has a free slot."""
-    is_waiting = state.recover_until_s is not None  # for workers of the scheduler before
-    if state.idle and not is_waiting and any(map(is_live, state.queue)):
+    """Nothing is queued while a worker that may run it has a free slot."""
+    if state.recover_until_s is not None:
+        return  # workers of the scheduler before are waited for
+    if state.idle and any(map(is_live, state.queue)):
         yield f"{len(state.queue)} tasks queued although {len(state.idle)} workers are idle"
+    for queue in state.restricted.values():
+        task = next((entry[3] for entry in queue if is_live(entry)), None)
+        names = () if task is None else restriction(state, task.options)
+        if task is not None and any(suits(member, names, task.options.resources) for member in state.idle):
+            yield f"{task} queued although a worker that may run it is idle"
 
 
 def store_agrees(state: State) -> Iterator[str]:
@@ -191,7 +234,7 @@ def _jobs_agree(state: State) -> Iterator[str]:
         if not job.flying and not (job.todo and moves.copies):
             yield f"{job} waits for nothing"
     for member, retirement in moves.leaving.items():
-        is_waiting = retirement.flying or member.processing or (retirement.todo and moves.copies)
+        is_waiting = retirement.flying or member.is_at_work or (retirement.todo and moves.copies)
         if member.state == "retiring" and not is_waiting and (retirement.ends or not retirement.is_out):
             yield f"{member} should have left"
     for member in state.members.values():
@@ -199,6 +242,17 @@ def _jobs_agree(state: State) -> Iterator[str]:
             yield f"{member} retires and nobody knows"
     if not set(moves.leaving) <= set(state.members.values()):
         yield "a worker leaves that is not there"
+
+
+def code_agrees(state: State) -> Iterator[str]:
+    """Compare the bytes noted of users' code with what counting gives; nobody waits for a worker that is gone."""
+    table = state.code
+    kept = sum(len(entry.file.body) for entry in table.entries.values())
+    if kept != table.total_bytes:
+        yield f"{table.total_bytes} bytes of code noted, {kept} kept"
+    for pending in table.pending:
+        if not state.members.keys() >= pending.waiting.keys():
+            yield f"request {pending.request} waits for workers that are gone"
 
 
 def ledger_agrees(state: State) -> Iterator[str]:
@@ -222,9 +276,11 @@ RULES = (
     states_are_justified,
     workers_agree,
     sessions_agree,
+    keepers_agree,
     functions_agree,
     work_is_conserved,
     store_agrees,
+    code_agrees,
     ledger_agrees,
     coordination_agrees,
 )

@@ -16,13 +16,16 @@ from collections import deque
 from typing import NamedTuple
 
 from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.code_table import CodeEntry
 from jupyter_dist.core.scheduler.records import Group, Member, Session, Task
 from jupyter_dist.messages import (
+    CodeRecord,
     DataRecord,
     ErrorInfo,
     FunctionBody,
     HostRecord,
     JournalRecord,
+    KeepRecord,
     Kept,
     NamesRecord,
     ResultEntry,
@@ -33,7 +36,20 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import (
+    CODE,
+    DATA,
+    ERROR,
+    FUNCTION,
+    HOST,
+    KEEP,
+    NAMES,
+    RESULTS,
+    SESSION,
+    SUBMISSION,
+    TRIALS,
+    WANT,
+)
 
 ACK_S = 0.1  # how long a peer is left without a word that what it said is written
 TOLD_MAX = 512  # batches that are written and not acknowledged before that is done at once
@@ -82,6 +98,14 @@ class Ledger:
     def want(self, session: Session, task: Task, wish: int) -> None:
         """Note that a client wants a task otherwise than its submission says; with 0 that it does not."""
         self._write_row(task, WANT, f"{session.id}/{task.key}", WantRecord(wish))
+
+    def keep(self, keeper: Session, task: Task) -> None:
+        """Note that a task runs to its end for a client that may be gone by then."""
+        self._write_row(task, KEEP, f"{keeper.id}/{task.key}", KeepRecord(keeper.name))
+
+    def unkeep(self, keeper: Session, task: Task) -> None:
+        """Note that it does not, or is at its end."""
+        self._remove_row(task, KEEP, f"{keeper.id}/{task.key}")
 
     def function(self, body: FunctionBody) -> None:
         """Note a function that tasks call."""
@@ -152,6 +176,19 @@ class Ledger:
         self.changes.append(Change(SESSION, session.id, None))
         self.changes.append(Change(NAMES, session.id, None))
         self._written.pop(session, None)
+
+    # -- code --------------------------------------------------------------------------------------------------------
+
+    def code(self, entry: CodeEntry) -> None:
+        """Note a file that every worker shall have."""
+        record = CodeRecord(entry.session, entry.place, entry.file)
+        self.changes.append(Change(CODE, entry.file.name, record))
+
+    def drop_code(self, name: str) -> None:
+        """Note that it is kept no longer."""
+        self.changes.append(Change(CODE, name, None))
+
+    # -- hosts -------------------------------------------------------------------------------------------------------
 
     def host(self, nanny: str, host: str) -> None:
         """Note a nanny."""

@@ -18,7 +18,7 @@ from jupyter_dist.messages import (
     StopHost,
 )
 
-OBSERVER = "observer"
+NOBODY = frozenset({"observer", "task"})  # kinds of sessions that do not keep a cluster: tasks are work, if they run
 
 
 def on_restart(state: State, session: Session, message: RestartCluster, now: float) -> None:
@@ -31,7 +31,7 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
     for member in tuple(state.members.values()):
         state.fenced.add((member.name, member.pid))
         state.effects.closes[member.incarnation] = reason
-        for task in tuple(member.processing.values()):
+        for task in member.current().values():
             state.detach(task)
         for task in tuple(member.held):
             state.drop_replica(task, member)
@@ -72,9 +72,10 @@ def settle_restarts(state: State, now: float) -> None:
 
 
 def on_scale(state: State, session: Session, message: ScaleCluster, now: float) -> None:
-    """Spread a number of workers over the hosts; what is too many retires."""
+    """Spread a number of workers over the hosts, and scale by load no longer; what is too many retires."""
     error = _refuse_scale(state, message.workers)
     if not error:
+        state.adaptation = None
         nannies = tuple(state.nannies.values())
         each, more = divmod(message.workers, len(nannies))
         for index, nanny in enumerate(nannies):
@@ -111,7 +112,7 @@ def on_tick(state: State, now: float) -> None:
     """Stop a detached cluster that nobody has used for long."""
     if not state.detached:
         return
-    if any(session.kind != OBSERVER for session in state.sessions.values()) or is_working(state):
+    if any(session.kind not in NOBODY for session in state.sessions.values()) or is_working(state):
         state.idle_since_s = now
     elif now - state.idle_since_s > state.settings.idle_stop_s:
         stop(state, f"nobody used the cluster for {state.settings.idle_stop_s / 60:.0f} minutes")
@@ -131,4 +132,4 @@ def is_working(state: State) -> bool:
 
 def is_clean(state: State) -> bool:
     """Whether nothing is left of any task: what a restart promises."""
-    return not state.tasks and not state.counts[MEMORY] and not any(m.load for m in state.members.values())
+    return not state.tasks and not state.counts[MEMORY] and not any(m.load or m.waiting for m in state.members.values())

@@ -7,6 +7,7 @@ chain of a million steps.
 
 from collections.abc import Iterable
 
+from jupyter_dist.core.scheduler import keeping
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, FORGOTTEN, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Task
 from jupyter_dist.core.scheduler.state import State
@@ -25,9 +26,10 @@ def activate(state: State, task: Task, now: float) -> None:
             fail(state, task, error, now)
         elif task.missing:
             state.move(task, WAITING, now)
-            stack.extend(dependency for dependency in task.dependencies if dependency.state == RELEASED)
+            stack.extend(needed for needed in task.needs if needed.state == RELEASED)
         else:
             state.move(task, QUEUED, now)
+            stack.extend(held for held in task.held if held.state == RELEASED)
 
 
 def impossible(task: Task) -> ErrorInfo | None:
@@ -63,9 +65,13 @@ def finish(state: State, task: Task, now: float) -> None:
                 state.move(dependent, QUEUED, now)
     if task.sessions:
         tell_finished(state, task)
-    for dependency in task.dependencies:
-        if not dependency.consumers and not dependency.sessions:
-            release(state, (dependency,), now)
+        if state.keepers:
+            keeping.unkeep(state, task)
+    for needed in task.needs:
+        if not needed.consumers and not needed.sessions:
+            release(state, (needed,), now)
+    if not task.sessions and not task.consumers:
+        release(state, (task,), now)
 
 
 def tell_finished(state: State, task: Task) -> None:
@@ -96,7 +102,9 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
             state.say(incarnation, KeyErred(wish, task.key, error))
         if task.dependents:
             stack.extend(dependent for dependent in task.dependents if dependent.state == WAITING)
-        release(state, (task, *task.dependencies), now)
+        if state.keepers:
+            keeping.unkeep(state, task)
+        release(state, (task, *task.needs), now)
 
 
 def _shown(error: ErrorInfo) -> ErrorInfo:
@@ -144,10 +152,10 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
             _let_go(state, task, force=force)
             state.move(task, RELEASED, now)
             if was_active:
-                stack.extend(task.dependencies)
-        if not task.dependents:
+                stack.extend(task.needs)
+        if not task.is_lineage:
             state.move(task, FORGOTTEN, now)
-            stack.extend(dependency for dependency in task.dependencies if not dependency.dependents)
+            stack.extend(needed for needed in task.needs if not needed.is_lineage)
 
 
 def _let_go(state: State, task: Task, *, force: bool) -> None:

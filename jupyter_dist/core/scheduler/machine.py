@@ -4,15 +4,19 @@ A source is an incarnation, the number of one connection. What a source may say 
 message it has no right to closes that connection and changes nothing else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
+    adapting,
     attaching,
+    code,
     completion,
     dispatch,
+    explaining,
     invariants,
+    keeping,
     lifetime,
     membership,
     moving,
@@ -20,6 +24,7 @@ from jupyter_dist.core.scheduler import (
     replay,
     retiring,
     submission,
+    waiting,
 )
 from jupyter_dist.core.scheduler.coordination import departures, leases, parcels, queues, values
 from jupyter_dist.core.scheduler.effects import Effects
@@ -27,10 +32,14 @@ from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
 from jupyter_dist.messages import (
     AcquireLease,
+    AdaptCluster,
+    AttemptGoesOn,
+    AttemptWaits,
     Cancel,
     ClaimParcels,
     ClaimWishes,
     CloseSession,
+    CodeTaken,
     CopyFailed,
     CopyMade,
     CountItems,
@@ -38,10 +47,13 @@ from jupyter_dist.messages import (
     Describe,
     DescribeSessions,
     DescribeTasks,
+    DescribeVersions,
+    Explain,
     GetValue,
     GiveUpRequest,
     InputMissing,
     KeepsWorkers,
+    KeepTasks,
     Leaving,
     ListValues,
     Message,
@@ -50,6 +62,7 @@ from jupyter_dist.messages import (
     OpenSession,
     Ping,
     Pulse,
+    PutCode,
     PutItem,
     PutValue,
     RebalanceKeys,
@@ -64,6 +77,7 @@ from jupyter_dist.messages import (
     RetryKeys,
     ScaleCluster,
     SetValues,
+    StopAdapting,
     StopCluster,
     Submit,
     TakeItems,
@@ -73,6 +87,7 @@ from jupyter_dist.messages import (
     TaskOutput,
     UnsetValue,
     Unwatch,
+    WantKeys,
     Watch,
     Withdrawn,
     WorkerDied,
@@ -106,6 +121,9 @@ WORKER: dict[type, Handler] = {
     CopyMade: moving.on_copy_made,
     CopyFailed: moving.on_copy_failed,
     Leaving: retiring.on_leaving,
+    AttemptWaits: waiting.on_waits,
+    AttemptGoesOn: waiting.on_goes_on,
+    CodeTaken: code.on_taken,
 }
 CLIENT: dict[type, Handler] = {
     Submit: submission.on_submit,
@@ -115,19 +133,26 @@ CLIENT: dict[type, Handler] = {
     MissingValue: submission.on_missing_value,
     RestartCluster: lifetime.on_restart,
     ScaleCluster: _once_recovered(lifetime.on_scale),
+    AdaptCluster: adapting.on_adapt,
+    StopAdapting: adapting.on_stop_adapting,
     StopCluster: lifetime.on_stop,
     Describe: observing.on_describe,
     DescribeTasks: observing.on_describe_tasks,
+    Explain: explaining.on_explain,
     RetryKeys: submission.on_retry,
     ReplicateKeys: _once_recovered(moving.on_replicate),
     RebalanceKeys: _once_recovered(moving.on_rebalance),
     RetireWorkers: _once_recovered(retiring.on_retire),
     RestartWorkers: _once_recovered(retiring.on_restart_workers),
+    PutCode: code.on_put,
+    DescribeVersions: observing.on_describe_versions,
     ClaimWishes: submission.on_claim,
     Ping: observing.on_ping,
     NameKeys: attaching.on_name_keys,
     DescribeSessions: attaching.on_describe_sessions,
     TakeOver: attaching.on_take_over,
+    KeepTasks: keeping.on_keep,
+    WantKeys: submission.on_want_keys,
     Watch: observing.on_watch,
     Unwatch: observing.on_unwatch,
     AcquireLease: leases.on_acquire,
@@ -179,6 +204,8 @@ class SchedulerMachine:
         What makes a ``now`` seconds since 1970; only shown, never decided by.
     detached
         Whether the cluster stops by itself when it is idle for long.
+    versions
+        Of what the process is made of; only told.
     """
 
     def __init__(
@@ -190,9 +217,11 @@ class SchedulerMachine:
         *,
         wall_offset_s: float = 0.0,
         detached: bool = False,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
         self.state = State(settings, epoch, cluster, now, wall_offset_s)
         self.state.detached = detached
+        self.state.versions = versions or {}
         self._ticked_s = now
 
     def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
@@ -270,6 +299,8 @@ class SchedulerMachine:
             retiring.advance(state, now)
             moving.advance(state, now)
         dispatch.dispatch(state, now)
+        if state.code.pending:
+            code.settle(state, now)
         if state.restarts:
             lifetime.settle_restarts(state, now)
         if len(state.idle_functions) > IDLE_FUNCTIONS_MAX:
@@ -283,11 +314,13 @@ class SchedulerMachine:
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
+        adapt_at_s = None if state.adaptation is None else state.adaptation.due_s
         others: tuple[float | None, ...] = (
             observing.deadline(state),
             state.retract_at_s,
             state.ledger.ack_due_s,
             state.recover_until_s,
+            adapt_at_s,
         )
         others += (state.admit_at_s,) if state.parked else ()
         return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
@@ -306,6 +339,7 @@ class SchedulerMachine:
         if state.ledger.ack_due_s is not None and now >= state.ledger.ack_due_s:
             for incarnation, message in state.ledger.acknowledge():
                 state.say(incarnation, message)
+        adapting.on_tick(state, now)
         observing.on_tick(state, now)
         return self._settle(now)
 

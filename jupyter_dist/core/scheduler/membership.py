@@ -4,7 +4,7 @@ A worker is given up by the first of: the end of its connection, its death certi
 is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
 """
 
-from jupyter_dist.core.scheduler import lineage, recovery, rejoining, replay, submission
+from jupyter_dist.core.scheduler import code, lineage, recovery, rejoining, replay, submission
 from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
@@ -50,10 +50,12 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     member = Member(incarnation, message.name, message.host, message.pid, message.address, message.slots)
     member.nanny = message.nanny
     member.memory_bytes_max = message.memory_bytes_max
+    member.resources = message.resources
     member.joined_s = member.heard_s = now
     state.add_member(member)
     state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)
     state.say(incarnation, _welcome(state, incarnation, message.name))
+    code.greet(state, member)
     rejoining.take_back(state, member, message, now)
 
 
@@ -77,7 +79,7 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
     """Note the end of a worker's connection; while its nanny may tell how it died, what it ran waits for that word."""
     if member.state == "dying":
         return
-    if member.processing and nanny_of(state, member) is not None:
+    if (member.processing or member.waiting) and nanny_of(state, member) is not None:
         member.state = "dying"
         member.resolve_by_s = now + state.settings.certificate_wait_s
         state.refresh(member)
@@ -87,7 +89,7 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
 
 
 def nanny_of(state: State, member: Member) -> Nanny | None:
-    """Return the nanny that keeps a worker, if it is connected."""
+    """Return the keeper of a worker's process, if it is connected."""
     return next((nanny for nanny in state.nannies.values() if nanny.name == member.nanny), None)
 
 
@@ -183,6 +185,8 @@ def on_session_gone(state: State, session: Session, now: float) -> None:
     session.expires_s = now + session.linger_s
     departures.on_gone(state, session, now)
     state.version += 1
+    if not session.linger_s:
+        close_session(state, session, now)
 
 
 def close_session(state: State, session: Session, now: float) -> None:

@@ -62,6 +62,7 @@ class Replication(Job):
         self.session = session
         self.request = request
         self.tasks = tasks
+        self.among = frozenset(tasks)
         self.group = group  # names of workers; none: all there are
         self.count = count  # 0: all of the group
         self.branching = branching

@@ -239,7 +239,8 @@ def _look_replication(state: State, job: Replication, task: Task, now: float) ->
     if task.state != MEMORY or not group:
         job.failed[task] = f"it is {task.state}" if group else "no worker is there that may hold it"
         return True
-    _drop_surplus(state, task, group, _wanted(job, group))
+    if not _has_others(state, job, task):
+        _drop_surplus(state, task, group, _wanted(job, group))
     coming = state.moves.of_task.get(task, {})
     for copy in coming.values():
         state.moves.join(job, copy)
@@ -276,7 +277,16 @@ def _lacks_copies(state: State, job: Replication, task: Task) -> bool:
     if task in job.failed or (task.state == MEMORY and not task.holders):
         return False
     group = members_of(state, job.group)
-    return task.state != MEMORY or sum(member in task.holders for member in group) != _wanted(job, group) or not group
+    if task.state != MEMORY or not group:
+        return True
+    have, wanted = sum(member in task.holders for member in group), _wanted(job, group)
+    return have < wanted or (have > wanted and not _has_others(state, job, task))
+
+
+def _has_others(state: State, job: Replication, task: Task) -> bool:
+    """Whether another client wants copies of a task at this time: what is too many for one is not dropped then."""
+    others = (other for other in state.moves.jobs if other is not job and isinstance(other, Replication))
+    return any(task in other.among for other in others)
 
 
 # -- rebalance -------------------------------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, 
 from jupyter_dist.core.scheduler.records import Member, Session, Task, Watcher
 from jupyter_dist.core.scheduler.state import LabelEntry, State
 from jupyter_dist.messages import (
+    AdaptView,
     Answer,
     ClusterSnapshot,
     Describe,
     DescribeTasks,
+    DescribeVersions,
     FunctionView,
     Observation,
     Ping,
@@ -57,6 +59,11 @@ def on_describe_tasks(state: State, session: Session, message: DescribeTasks, _n
     keys = message.keys or tuple(state.tasks)
     homes = tuple(_home(state.tasks[key]) for key in keys if key in state.tasks)
     state.say(session.incarnation, Answer(message.request, tasks=homes))
+
+
+def on_describe_versions(state: State, session: Session, message: DescribeVersions, _now: float) -> None:
+    """Answer with the versions of what this process is made of."""
+    state.say(session.incarnation, Answer(message.request, versions=tuple(state.versions.items())))
 
 
 def _home(task: Task) -> TaskHome:
@@ -113,12 +120,19 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         counts={name: state.counts[name] for name in (WAITING, QUEUED, PROCESSING, MEMORY, ERRED)},
         finished=state.finished,
         erred=state.erred,
-        sessions=tuple(s.name or s.id for s in state.sessions.values() if s.kind != lifetime.OBSERVER),
+        sessions=tuple(s.name or s.id for s in state.sessions.values() if s.kind not in lifetime.NOBODY),
         functions=_function_views(state),
         running=tuple(islice(_running(state), RUNNING_MAX)),
         errors=tuple(state.errors),
         nannies={member.name: member.nanny for member in state.members.values()},
+        adapting=_adapt_view(state),
+        recovering=state.recover_until_s is not None,
     )
+
+
+def _adapt_view(state: State) -> AdaptView | None:
+    adaptation = state.adaptation
+    return None if adaptation is None else AdaptView(*adaptation.bounds, adaptation.target)
 
 
 def _worker_view(state: State, member: Member, now: float) -> WorkerView:
@@ -145,6 +159,8 @@ def _worker_view(state: State, member: Member, now: float) -> WorkerView:
         heard_s=silent_s,
         restarts=nanny.deaths.get(member.name, 0) if nanny else 0,
         last_death=nanny.last_death.get(member.name, "") if nanny else "",
+        resources={name: (member.resources.get(name, 0.0), left) for name, left in member.free().items()},
+        modules=member.modules,
     )
 
 
@@ -173,7 +189,7 @@ def _running(state: State) -> list[TaskView]:
     views = []
     for member in state.members.values():
         for attempt, slot, started_s in member.running:
-            task = member.processing.get(attempt)
+            task = member.processing.get(attempt) or member.waiting.get(attempt)
             if task is not None:
                 since_s = task.since_s + state.wall_offset_s
                 group = task.options.group

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from jupyter_dist.core.resources import Amounts
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import GUESS_S, State
 from jupyter_dist.messages import TaskOptions
@@ -26,9 +27,24 @@ def choose(state: State, task: Task, now: float) -> Member | None:
 
 
 def choose_among(state: State, task: Task, names: tuple[str, ...], now: float) -> Member | None:
-    """Return the best worker of those named that has room."""
-    candidates = [member for pool in (state.idle, state.open) for member in pool if member.fits(names)]
+    """Return the best worker of those named (of all, if none is) that has room, and the resources.
+
+    What needs resources waits for a free slot: it would hold them in hand, where nobody has any use of them.
+    """
+    needed = task.options.resources
+    pools = (state.idle,) if needed else (state.idle, state.open)
+    candidates = [member for pool in pools for member in pool if suits(member, names, needed)]
     return _cheapest(task, candidates, now) if candidates else None
+
+
+def suits(member: Member, names: tuple[str, ...], needed: Amounts) -> bool:
+    """Whether a worker is one of those named, and has these resources free."""
+    return (not names or member.fits(names)) and (not needed or member.affords(needed))
+
+
+def suits_ever(member: Member, names: tuple[str, ...], needed: Amounts) -> bool:
+    """Whether a worker is one of those named, and has these resources when it is free."""
+    return (not names or member.fits(names)) and (not needed or member.declares(needed))
 
 
 def restriction(state: State, options: TaskOptions) -> tuple[str, ...]:
@@ -45,7 +61,7 @@ def is_sooner_elsewhere(state: State, task: Task, member: Member, now: float) ->
     Agrees with `choose`: a task that is taken back for this reason does not return to the same hand.
     """
     names = restriction(state, task.options)
-    free = next((other for other in state.idle if not names or other.fits(names)), None)
+    free = next((other for other in state.idle if suits(other, names, task.options.resources)), None)
     if free is None:
         return False
     here_s = _queue_s(member, member.occupancy_s - task.expected_s, now, besides=task) + _moving_s(task, member)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import KeysView
 
+from jupyter_dist.core.resources import Amounts, is_within
 from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
 
@@ -40,12 +41,15 @@ class Task:
         "error",
         "expected_s",
         "function",
+        "held",
         "holders",
+        "keepers",
         "key",
         "made_by",
         "member",
         "missing",
         "nbytes",
+        "needs",
         "options",
         "order",
         "retries_left",
@@ -62,14 +66,17 @@ class Task:
         self.key = key
         self.function = function  # None: scattered data, which no one can make again
         self.options = options
-        self.order = order  # submissions are numbered: earlier ones run first
+        self.order = order  # submissions are numbered: earlier ones run first, see `State.next_order`
         self.arguments = b""
         self.state: TaskState = RELEASED
         self.since_s = 0.0
-        self.dependencies: tuple[Task, ...] = ()
+        self.dependencies: tuple[Task, ...] = ()  # what it waits for
+        self.held: tuple[Task, ...] = ()  # what its code may ask for: not waited for, and not let go while it is needed
+        self.needs: tuple[Task, ...] = ()  # both
         self.dependents: dict[Task, None] | None = None  # None until there is one: most tasks have none
+        self.keepers: dict[Task, None] | None = None  # tasks that hold it, as ``dependents``
         self.missing = 0  # dependencies that are not in memory; changed by state.move alone
-        self.consumers = 0  # dependents that are active; changed by state.move alone
+        self.consumers = 0  # dependents and keepers that are active; changed by state.move alone
         self.sessions: tuple[Session, ...] = ()  # who wants the value; a tuple is shared by all tasks of one client
         self.attempt = 0  # the current attempt, 0 for none
         self.attempts = 0  # how often it was assigned
@@ -103,6 +110,11 @@ class Task:
         """Whether somebody wants the value, or a task on its way needs it."""
         return bool(self.sessions) or self.consumers > 0
 
+    @property
+    def is_lineage(self) -> bool:
+        """Whether a task on record is, or may be, made from it."""
+        return bool(self.dependents) or bool(self.keepers)
+
     def __repr__(self) -> str:
         return f"<Task {self.key} {self.state}>"
 
@@ -119,11 +131,13 @@ class Member:
         "heard_s",
         "held",
         "held_bytes",
+        "holding",
         "host",
         "incarnation",
         "joined_s",
         "memory_bytes",
         "memory_bytes_max",
+        "modules",
         "name",
         "nanny",
         "occupancy_s",
@@ -131,11 +145,13 @@ class Member:
         "processing",
         "received",
         "resolve_by_s",
+        "resources",
         "running",
         "slots",
         "solo",
         "spilled_bytes",
         "state",
+        "waiting",
         "withdrawing",
         "zombies",
     )
@@ -154,7 +170,10 @@ class Member:
         self.busy_s = 0.0  # when it was last seen silent but at work
         self.processing: dict[int, Task] = {}  # attempt -> task
         self.received = 0  # messages
+        self.resources: dict[str, float] = {}  # what it declared
+        self.holding: dict[int, Amounts] = {}  # attempt -> what it takes of them, also as a zombie
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
+        self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
         self.occupancy_s = 0.0  # expected seconds of work assigned
@@ -168,15 +187,43 @@ class Member:
         self.held_bytes = 0
         self.spilled_bytes = 0
         self.resolve_by_s = 0.0
+        self.modules: tuple[tuple[str, str], ...] = ()  # the user's code it has: name and version, as last told
 
     @property
     def load(self) -> int:
-        """How many attempts it has been given and not answered."""
+        """How many attempts it has been given and not answered that have, or will need, a slot."""
         return len(self.processing) + len(self.zombies)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has an attempt that somebody wants."""
+        return bool(self.processing) or any(task is not None for task in self.waiting.values())
+
+    def current(self) -> dict[int, Task]:
+        """Return all attempts it has been given that somebody wants, those that wait for something too."""
+        if not self.waiting:
+            return dict(self.processing)
+        return {**{attempt: task for attempt, task in self.waiting.items() if task is not None}, **self.processing}
 
     def fits(self, names: tuple[str, ...]) -> bool:
         """Whether one of these is its name, host or address."""
         return self.name in names or self.host in names or self.address in names
+
+    def free(self) -> dict[str, float]:
+        """Return what no attempt has of the resources it declared."""
+        left = dict(self.resources)
+        for amounts in self.holding.values():
+            for name, amount in amounts:
+                left[name] = left.get(name, 0.0) - amount
+        return left
+
+    def affords(self, needed: Amounts) -> bool:
+        """Whether it has these resources free now."""
+        return is_within(needed, self.free(), self.resources)
+
+    def declares(self, needed: Amounts) -> bool:
+        """Whether it would have them, if nothing else ran there."""
+        return is_within(needed, self.resources, self.resources)
 
     def __repr__(self) -> str:
         return f"<Member {self.name} {self.state}>"

@@ -1,8 +1,13 @@
 """What a death costs: which values are gone, which tasks go back, and who is to blame.
 
 Exact blame: only an attempt that was inside a user's code when its worker died, of a death a task can cause, is a
-suspect. A suspect runs again alone on a worker; a task that has been there for `crash_limit` deaths is convicted and
-errs with the death certificates. Everything else that the worker had goes back to the queue, free of suspicion.
+suspect; one that waited there for something of the cluster, only when nobody computed. A suspect runs again alone on a
+worker, beside others at most that wait; a task that has been there for `crash_limit` deaths, at the last one alone, is
+convicted and errs with the death certificates. Everything else that the worker had goes back to the queue, free of
+suspicion.
+
+Tasks that wait for each other cannot all be alone, so a death may leave several suspects again and again: after
+`CHARGES_MAX` it is enough.
 """
 
 from jupyter_dist.core.scheduler import lineage
@@ -11,6 +16,7 @@ from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import STORE, DeathCertificate, ErrorInfo, FreeKeys, KeyLost
 
+CHARGES_MAX = 10
 BLAMING_CAUSES = frozenset({"exit", "signal", "memory"})  # deaths a task can cause; "asked" is not one
 
 
@@ -21,28 +27,37 @@ def drop_held(state: State, member: Member, now: float) -> None:
     for task in held:
         state.drop_replica(task, member)
     for task in held:
-        lose_if_gone(state, task, now)
+        lose_if_gone(state, task, now, f"{member.name} was lost")
 
 
 def resolve(state: State, member: Member, certificate: DeathCertificate | None, now: float) -> None:
     """Decide about every task a dead worker had been given, now that it is known how it died or that nobody knows."""
-    blaming = certificate is not None and certificate.cause in BLAMING_CAUSES
-    for attempt, task in tuple(member.processing.items()):
-        if attempt not in member.processing:
+    charged = charged_attempts(certificate)
+    for attempt, task in member.current().items():
+        if task.attempt != attempt or task.member is not member:
             continue  # released just now: only a task that was convicted needed it
         state.detach(task)
-        if blaming and certificate is not None and attempt in certificate.attempts:
-            _suspect(state, task, certificate, now)
+        if certificate is not None and attempt in charged:
+            _suspect(state, task, certificate, now, is_alone=len(charged) == 1)
         else:
             state.record_task("retried", now, task, member.name)
             lineage.requeue(state, task, now)
     member.zombies.clear()
+    member.waiting.clear()
     state.remove_member(member)
 
 
-def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float) -> None:
+def charged_attempts(certificate: DeathCertificate | None) -> tuple[int, ...]:
+    """Return which attempts may have caused a death."""
+    if certificate is None or certificate.cause not in BLAMING_CAUSES:
+        return ()
+    return certificate.attempts or certificate.waiting
+
+
+def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float, *, is_alone: bool) -> None:
     task.certificates = (*task.certificates, certificate)
-    if len(task.certificates) >= state.settings.crash_limit:
+    deaths = len(task.certificates)
+    if deaths >= CHARGES_MAX or (is_alone and deaths >= state.settings.crash_limit):
         lineage.fail(state, task, conviction(task), now, certificate.worker)
     else:
         state.ledger.trials(task)
@@ -54,7 +69,8 @@ def conviction(task: Task) -> ErrorInfo:
     """Return the error of a task that killed its workers."""
     last = task.certificates[-1]
     times = len(task.certificates)
-    text = f"{task.label} ({task.key}) killed the process that ran it {times} times, the last time alone. {last.words}"
+    alone = ", the last time alone" if len(charged_attempts(last)) == 1 else ", each time beside others"
+    text = f"{task.label} ({task.key}) killed the process that ran it {times} times{alone}. {last.words}"
     if last.output:
         text += f"\nIts last output:\n{last.output}"
     if last.stack:
@@ -85,16 +101,16 @@ def lose_if_gone(state: State, task: Task, now: float, reason: str = "") -> None
     """Set a task in memory that nobody holds any more on its way again; data that was scattered has none."""
     if task.state != MEMORY or task.value is not None or task.stored or task.holders:
         return
-    _lose(state, task, now)
+    _lose(state, task, now, reason)
     if task.function is None:
         lineage.fail(state, task, lineage.describe_loss(task, reason or "nobody has it any more"), now)
     else:
         lineage.activate(state, task, now)
 
 
-def _lose(state: State, task: Task, now: float) -> None:
+def _lose(state: State, task: Task, now: float, reason: str) -> None:
     state.move(task, RELEASED, now)
-    state.record_task("lost", now, task)
+    state.record_task("lost", now, task, detail=reason)
     for incarnation, wish in state.wishes(task):
         state.say(incarnation, KeyLost(wish, task.key))
     for dependent in tuple(task.dependents or ()):

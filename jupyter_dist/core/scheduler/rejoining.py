@@ -20,13 +20,19 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
         state.say(member.incarnation, FreeKeys(unwanted))
     for attempt, key in message.running:
         task = state.tasks.get(key)
-        if task is not None and task.state in (QUEUED, WAITING) and not task.certificates and attempt > task.erred_by:
+        if task is not None and _may_go_on(task, member, attempt):
             state.assign(task, member, now, attempt)
         else:
             member.zombies.add(attempt)
             if key:
                 state.say(member.incarnation, StopAttempt(attempt))
     state.refresh(member)
+
+
+def _may_go_on(task: Task, member: Member, attempt: int) -> bool:
+    """Whether an attempt a worker runs is the task's own from now on: it is needed, and no other runs."""
+    is_free = task.state in (QUEUED, WAITING) and not task.certificates and attempt > task.erred_by
+    return is_free and member.affords(task.options.resources)
 
 
 def _take_held(state: State, member: Member, held: HeldResult, now: float) -> bool:

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from jupyter_dist.core.scheduler import lineage
+from jupyter_dist.core.scheduler import keeping, lineage
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.records import Session, Task
-from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.scheduler.state import DEPTH_STEP, State
 from jupyter_dist.messages import (
+    CodeRecord,
     DataRecord,
     ErrorInfo,
     FunctionBody,
     HostRecord,
     KeepObjects,
+    KeepRecord,
     NamesRecord,
     ResultEntry,
     ResultsRecord,
@@ -30,7 +32,20 @@ from jupyter_dist.messages import (
     TrialsRecord,
     WantRecord,
 )
-from jupyter_dist.messages.journal import DATA, ERROR, FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION, TRIALS, WANT
+from jupyter_dist.messages.journal import (
+    CODE,
+    DATA,
+    ERROR,
+    FUNCTION,
+    HOST,
+    KEEP,
+    NAMES,
+    RESULTS,
+    SESSION,
+    SUBMISSION,
+    TRIALS,
+    WANT,
+)
 
 Records = Mapping[int, Mapping[str, Any]]
 RecordT = TypeVar("RecordT")
@@ -55,12 +70,15 @@ def restore(state: State, records: Records, now: float) -> None:
     _restore_errors(state, records, now)
     state.expected_nannies = frozenset(_of(records, HOST, HostRecord))
     state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
+    _restore_kept(state, records)
+    _restore_code(state, records)
     tasks = tuple(state.tasks.values())
     lineage.release(state, tasks, now)
     for task in tasks:
         lineage.activate(state, task, now)
-    if tasks:
+    if any(records.values()):
         state.recover_until_s = now + state.settings.lease_s
+    if tasks:
         state.admit_at_s = now + CLAIM_S
         state.record("recovered", now, f"a new scheduler took over {len(state.tasks):,} tasks")
 
@@ -81,7 +99,7 @@ def _restore_data(state: State, records: Records) -> None:
 def _restore_submissions(state: State, records: Records) -> None:
     functions = _of(records, FUNCTION, FunctionBody)
     submissions = _of(records, SUBMISSION, SubmissionRecord)
-    for number in sorted(submissions, key=lambda key: submissions[key].first):
+    for number in sorted(submissions):
         submission = submissions[number]
         body = functions.get(submission.function)
         session = state.sessions.get(submission.session)
@@ -92,11 +110,12 @@ def _restore_submissions(state: State, records: Records) -> None:
                 continue  # gone since; or its record, or one it needs, was damaged: whoever wants it is told
             task = Task(spec.key, state.intern_function(body), submission.options, submission.first + index)
             task.arguments = spec.arguments
-            state.add_task(task, tuple(dependencies))
+            held = dict.fromkeys(state.tasks[key] for key in spec.held if key in state.tasks)
+            state.add_task(task, tuple(dependencies), tuple(other for other in held if other not in dependencies))
             made.append(task)
             if session is not None:
                 state.want(session, task, spec.wish)
-        state.skip_orders(submission.first + len(submission.tasks))
+        state.skip_orders((submission.first + len(submission.tasks)) % DEPTH_STEP)
         if made:
             state.ledger.adopt_submission(number, made)
         else:
@@ -177,6 +196,26 @@ def _restore_errors(state: State, records: Records, now: float) -> None:
         state.ledger.adopt_row(key, ERROR, key)
         state.move(task, ERRED, now)
         task.error = error
+
+
+def _restore_kept(state: State, records: Records) -> None:
+    for key, record in _of(records, KEEP, KeepRecord).items():
+        session_id, _, task_key = key.partition("/")
+        task = state.tasks.get(task_key)
+        if task is None or task.state in (MEMORY, ERRED):
+            state.ledger.discard(KEEP, key)
+            continue
+        state.ledger.adopt_row(task_key, KEEP, key)
+        keeping.restore(state, session_id, record.name, task)
+
+
+def _restore_code(state: State, records: Records) -> None:
+    code = _of(records, CODE, CodeRecord)
+    for name, record in sorted(code.items(), key=lambda item: (item[1].place, item[0])):
+        if state.code.has_room((record.file,)):
+            state.code.put(record.file, record.session, record.place)
+        else:  # the limit is lower now
+            state.ledger.drop_code(name)
 
 
 def has_to_wait(state: State, now: float) -> bool:

@@ -1,7 +1,8 @@
 """Workers that leave in order, and workers that are replaced because somebody asked for it.
 
 A worker that retires is given nothing more. What it has in hand is taken back, what it runs goes on to its end, and
-what it alone holds is copied: to another worker, or into the host's object store when no other can take it. Then it is
+what it alone holds is copied: to another worker, or into the host's object store when no other can take it. An attempt
+that waits for something of the cluster is waited for too, unless that may be what cannot begin because of this. Then it is
 out: its nanny ends its process and keeps one fewer, or, for one that was sent SIGTERM, starts another. A worker whose
 results cannot be saved stays, and whoever asked hears why.
 
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import moving
-from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler import lineage, moving
+from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED
 from jupyter_dist.core.scheduler.dispatch import withdraw
 from jupyter_dist.core.scheduler.goals import goal, list_going
 from jupyter_dist.core.scheduler.membership import nanny_of, replace
 from jupyter_dist.core.scheduler.moves import FreshRequest, Retirement, RetireRequest
+from jupyter_dist.core.scheduler.placement import suits_ever
+from jupyter_dist.core.scheduler.queues import is_live
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -29,6 +32,7 @@ from jupyter_dist.messages import (
     RestartWorkers,
     RetireWorkers,
     SetWorkers,
+    StopAttempt,
 )
 
 
@@ -37,7 +41,7 @@ def choose_leaving(members: Iterable[Member], count: int) -> list[Member]:
 
     Among equals the newest go first.
     """
-    order = sorted(members, key=lambda m: (m.state == "running", len(m.processing), m.held_bytes, -m.incarnation))
+    order = sorted(members, key=lambda m: (m.state == "running", len(m.current()), m.held_bytes, -m.incarnation))
     return order[:count]
 
 
@@ -75,7 +79,6 @@ def _named(state: State, names: tuple[str, ...]) -> tuple[list[Member], str]:
 
 def on_leaving(state: State, member: Member, message: Leaving, now: float) -> None:
     """Let a worker go that was asked to end from outside; another one takes its place."""
-    member.received -= 1  # said beside the machine, as a sample
     retire(state, member, message.reason, now, replaced=True)
 
 
@@ -136,10 +139,11 @@ def scale_host(state: State, nanny: Nanny, wanted: int, now: float) -> None:
         stay(state, retirement)
         surplus += 1
     if surplus < 0:
-        _set_workers(state, nanny, nanny.wanted - surplus)
+        set_workers(state, nanny, nanny.wanted - surplus)
 
 
-def _set_workers(state: State, nanny: Nanny, wanted: int, keep: tuple[str, ...] = ()) -> None:
+def set_workers(state: State, nanny: Nanny, wanted: int, keep: tuple[str, ...] = ()) -> None:
+    """Have a host keep so many workers, those first that are named."""
     nanny.wanted = wanted
     nanny.unanswered += 1
     state.say(nanny.incarnation, SetWorkers(wanted, keep))
@@ -159,7 +163,7 @@ def _shrink(state: State, nanny: Nanny, surplus: int, now: float) -> None:
     staying = [member for member in here if member not in going]
     absent = min(surplus, max(0, goal(state, nanny) - len(staying)))  # still coming up: nothing is lost with these
     if absent:
-        _set_workers(state, nanny, nanny.wanted - absent, tuple(member.name for member in here))
+        set_workers(state, nanny, nanny.wanted - absent, tuple(member.name for member in here))
     for member in choose_leaving(staying, surplus - absent):
         retire(state, member, "the cluster was scaled down", now, for_scale=True)
 
@@ -186,15 +190,40 @@ def _advance(state: State, retirement: Retirement, now: float) -> None:
 def _is_through(state: State, retirement: Retirement, now: float) -> bool:
     """Whether nothing is left of a worker's that is to be waited for."""
     member = retirement.member
+    if member.waiting and not member.processing and _is_in_the_way(state, member):
+        _give_back_waiting(state, member, now)
     while moving.work_off(retirement, lambda task: _look(state, retirement, task, now)):
-        if member.processing and retirement.seen == len(member.held):
+        if member.is_at_work and retirement.seen == len(member.held):
             return False
         retirement.seen = len(member.held)
         unsafe = (task for task in member.held if not _is_safe(task, member))
         retirement.todo.extend(task for task in unsafe if task not in retirement.failed)
-        if not retirement.todo and not member.processing:
+        if not retirement.todo and not member.is_at_work:
             return True
     return False
+
+
+def _is_in_the_way(state: State, member: Member) -> bool:
+    """Whether what is queued can begin only when this worker is gone, or stays: its attempts may wait for that."""
+    running = [other for other in state.members.values() if other.state == "running"]
+    if not running:
+        coming = sum(nanny.wanted for nanny in state.nannies.values()) - len(state.moves.leaving)
+        return bool(state.counts[QUEUED]) and coming <= 0
+    return any(
+        suits_ever(member, names, needed) and not any(suits_ever(other, names, needed) for other in running)
+        for (names, loose, needed), queue in state.restricted.items()
+        if not loose and any(map(is_live, queue))
+    )
+
+
+def _give_back_waiting(state: State, member: Member, now: float) -> None:
+    """Have what waits on a worker run elsewhere: what it waits for would never come."""
+    for attempt, task in tuple(member.waiting.items()):
+        if task is not None:
+            state.detach(task, zombie=True)
+            state.say(member.incarnation, StopAttempt(attempt))
+            state.record_task("retried", now, task, member.name)
+            lineage.requeue(state, task, now)
 
 
 def _is_safe(task: Task, member: Member) -> bool:
@@ -244,6 +273,7 @@ def _conclude(state: State, retirement: Retirement, now: float) -> None:
         for task in tuple(member.held):
             state.drop_replica(task, member)
         member.zombies.clear()
+        member.waiting.clear()
         state.remove_member(member)
         state.fenced.add((member.name, member.pid))
         _leave_tables(state, retirement, now)
@@ -271,10 +301,15 @@ def end_process(state: State, retirement: Retirement) -> None:
     elif retirement.replaced:
         state.say(nanny.incarnation, ReplaceWorkers((member.name,), retirement.reason))
     else:
-        nanny.wanted = max(0, nanny.wanted - 1)
-        nanny.unanswered += 1
-        nanny.ending[member.name] = member.pid
-        state.say(nanny.incarnation, EndWorkers((member.name,), retirement.reason))
+        end_worker(state, nanny, member, retirement.reason)
+
+
+def end_worker(state: State, nanny: Nanny, member: Member, reason: str) -> None:
+    """Have a host end the process of a worker that is in no table any more, and keep one fewer."""
+    nanny.wanted = max(0, nanny.wanted - 1)
+    nanny.unanswered += 1
+    nanny.ending[member.name] = member.pid
+    state.say(nanny.incarnation, EndWorkers((member.name,), reason))
 
 
 def end_all(state: State) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from jupyter_dist.core.scaling import Adaptation
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
     ARCS,
@@ -24,10 +25,12 @@ from jupyter_dist.core.scheduler.arcs import (
     STATES,
     TaskState,
 )
+from jupyter_dist.core.scheduler.code_table import CodeTable
 from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
+from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
@@ -37,14 +40,7 @@ from jupyter_dist.settings import Settings
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
 TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
 IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
-QUEUE_SLACK_MAX = 1000  # dead entries a queue may hold before it is rebuilt
-
-QueueEntry = tuple[int, int, int, Task]
-
-
-def is_live(entry: QueueEntry) -> bool:
-    """Whether the task of a queue's entry is still to be handed out."""
-    return entry[3].state == QUEUED
+DEPTH_STEP = 1 << 48  # more than there are submissions
 
 
 class FunctionEntry:
@@ -90,10 +86,13 @@ class State:
         self.wall_offset_s = wall_offset_s  # what makes a `now` seconds since 1970, for people
         self.started_s = now
         self.effects = Effects()
+        self.versions: Mapping[str, str] = {}  # of what this process is made of, for people
+        self.code = CodeTable(settings.code_total_bytes_max, epoch)
 
         self.tasks: dict[str, Task] = {}
         self.members: dict[int, Member] = {}
         self.sessions: dict[str, Session] = {}
+        self.keepers: dict[str, Session] = {}  # by the session's id: want for it what runs to its end in any case
         self.nannies: dict[int, Nanny] = {}
         self.session_of: dict[int, Session] = {}  # by incarnation, while connected
         self.member_at: dict[str, Member] = {}  # by address
@@ -101,6 +100,7 @@ class State:
         self.restarts: list[PendingRestart] = []
         self.moves = Moves(first_attempt(epoch))
         self.coordination = Coordination()  # what clients share by name; changed by the modules of that name
+        self.adaptation: Adaptation | None = None  # how it scales itself
         self.retract_at_s: float | None = None  # when to look again for tasks in hand that others could begin
         self.detached = False  # stop when idle for long
         self.idle_since_s = now
@@ -109,14 +109,14 @@ class State:
         self.idle_functions: OrderedDict[str, None] = OrderedDict()  # oldest first
         self.labels: dict[str, LabelEntry] = {}
         self.counts: dict[TaskState, int] = dict.fromkeys(STATES, 0)
-        self.finished = 0
-        self.erred = 0
+        self.finished = self.erred = 0
         self.inline_bytes = 0
         self.inline_on = True
         self.freed: list[str] = []  # objects in the store that nobody needs and no nanny was told of yet
 
         self.queue: list[QueueEntry] = []  # heap; an entry whose task is not queued any more is dead
-        self.restricted: dict[TaskOptions, list[QueueEntry]] = {}  # the same, by which workers may run them
+        self.restricted: dict[Restriction, list[QueueEntry]] = {}  # the same, by which workers may run them
+        self.reserved: dict[Member, None] = {}  # get no more in hand: a task waits for their resources and a slot
         self.suspects: dict[Task, Member | None] = {}  # queued, may have killed a worker; and who is set apart
         self.idle: OrderedDict[Member, None] = OrderedDict()  # workers with a free slot
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
@@ -133,8 +133,7 @@ class State:
         self.errors: deque[ErrorView] = deque(maxlen=settings.errors_max)
         self.version = 0  # changes whenever a watcher could see something new
         self._last_attempt = first_attempt(epoch)
-        self._last_order = 0
-        self._last_serial = 0
+        self._last_order = self._last_serial = 0
 
     # -- numbers -----------------------------------------------------------------------------------------------------
 
@@ -143,10 +142,10 @@ class State:
         self._last_attempt += 1
         return self._last_attempt
 
-    def next_order(self) -> int:
-        """Return the place of a new task in the order of submission."""
+    def next_order(self, parent: Task | None = None) -> int:
+        """Return the place of a new task in the order of submission; what a task submits comes before what others do."""
         self._last_order += 1
-        return self._last_order
+        return self._last_order if parent is None else self._last_order + (parent.order // DEPTH_STEP - 1) * DEPTH_STEP
 
     def skip_orders(self, last: int) -> None:
         """Leave places in the order of submission to tasks of the scheduler before."""
@@ -165,12 +164,18 @@ class State:
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
-    def add_task(self, task: Task, dependencies: tuple[Task, ...]) -> None:
+    def add_task(self, task: Task, dependencies: tuple[Task, ...], held: tuple[Task, ...] = ()) -> None:
         """Enter a new task, released, behind its dependencies."""
         self.tasks[task.key] = task
         self.counts[RELEASED] += 1
         self._label(task).counts[RELEASED] += 1
-        task.dependencies = dependencies
+        task.dependencies = task.needs = dependencies
+        if held:
+            task.held, task.needs = held, dependencies + held
+            for kept in held:
+                if kept.keepers is None:
+                    kept.keepers = {}
+                kept.keepers[task] = None
         for dependency in dependencies:
             if dependency.dependents is None:
                 dependency.dependents = {}
@@ -199,10 +204,10 @@ class State:
         task.state = to
         task.since_s = now
         self.version += 1
-        if task.dependencies and (was in ACTIVE) != (to in ACTIVE):
+        if task.needs and (was in ACTIVE) != (to in ACTIVE):
             step = 1 if to in ACTIVE else -1
-            for dependency in task.dependencies:
-                dependency.consumers += step
+            for needed in task.needs:
+                needed.consumers += step
         if MEMORY in (was, to) or was == ERRED:
             self._move_value(task, was, to)
         if to == QUEUED:
@@ -210,7 +215,7 @@ class State:
         elif was == QUEUED:
             if task in self.suspects:
                 self._leave_suspects(task, to)
-            self._trim_queue(task)
+            trim(self.queue_of(task.options), self.counts[QUEUED])
         if to == FORGOTTEN:
             self._remove(task)
 
@@ -234,10 +239,13 @@ class State:
             return
         self._last_serial += 1
         entry = (-task.options.priority, task.order, self._last_serial, task)
-        if task.options.workers:
-            heapq.heappush(self.restricted.setdefault(task.options, []), entry)
-        else:
-            heapq.heappush(self.queue, entry)
+        heapq.heappush(self.queue_of(task.options), entry)
+
+    def queue_of(self, options: TaskOptions) -> list[QueueEntry]:
+        """Return the queue that tasks with these options are in."""
+        if not options.workers and not options.resources:
+            return self.queue
+        return self.restricted.setdefault((options.workers, options.loose, options.resources), [])
 
     def _leave_suspects(self, task: Task, to: TaskState) -> None:
         if to != PROCESSING:
@@ -255,13 +263,6 @@ class State:
             member.solo = task
             self.refresh(member)
 
-    def _trim_queue(self, task: Task) -> None:
-        """Rebuild a task's queue when most of it is dead: a million cancelled tasks must not be kept by it."""
-        queue = self.restricted.get(task.options) if task.options.workers else self.queue
-        if queue is not None and len(queue) > 2 * self.counts[QUEUED] + QUEUE_SLACK_MAX:
-            queue[:] = filter(is_live, queue)
-            heapq.heapify(queue)
-
     def _remove(self, task: Task) -> None:
         del self.tasks[task.key]
         self.ledger.forget(task)
@@ -269,6 +270,8 @@ class State:
         self._label(task).counts[FORGOTTEN] = 0
         for dependency in task.dependencies:
             (dependency.dependents or {}).pop(task, None)
+        for kept in task.held:
+            (kept.keepers or {}).pop(task, None)
         if task.function is not None:
             self._delist_function(task.function.id)
 
@@ -278,6 +281,7 @@ class State:
             session.wants.clear()
             session.names.clear()
         self.coordination.forget_all()
+        self.keepers.clear()
         for task in self.tasks.values():
             self.drop_stored(task)
         self.ledger.forget_all(self.tasks)
@@ -398,7 +402,14 @@ class State:
         self.idle.pop(member, None)
         self.open.pop(member, None)
         self.laden.pop(member, None)
+        self.reserved.pop(member, None)
         self.version += 1
+
+    def reserve(self, members: dict[Member, None]) -> None:
+        """Give these workers no more in hand, and again those that were reserved before."""
+        before, self.reserved = self.reserved, members
+        for member in (*before, *members):
+            self.refresh(member)
 
     def assign(self, task: Task, member: Member, now: float, attempt: int = 0) -> int:
         """Give a task to a worker, or take note that it has it, and return the number of the attempt."""
@@ -409,6 +420,8 @@ class State:
         task.member = member
         task.expected_s = self.expected_s(task)
         member.processing[attempt] = task
+        if task.options.resources:
+            member.holding[attempt] = task.options.resources
         member.occupancy_s += task.expected_s
         self.refresh(member)
         return attempt
@@ -418,11 +431,19 @@ class State:
         member = task.member
         if member is None:
             return
-        del member.processing[task.attempt]
-        member.withdrawing.discard(task.attempt)
-        member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
-        if zombie:
-            member.zombies.add(task.attempt)
+        attempt = task.attempt
+        if attempt in member.waiting:
+            del member.waiting[attempt]
+            if zombie:
+                member.waiting[attempt] = None
+        else:
+            del member.processing[attempt]
+            member.withdrawing.discard(attempt)
+            member.occupancy_s = member.occupancy_s - task.expected_s if member.processing else 0.0
+            if zombie:
+                member.zombies.add(attempt)
+        if not zombie:
+            member.holding.pop(attempt, None)
         if member.solo is task and not zombie:
             member.solo = None
         task.member = None
@@ -430,18 +451,19 @@ class State:
         self.refresh(member)
 
     def bury_zombie(self, member: Member, attempt: int) -> bool:
-        """Free the slot of an attempt nobody wanted. Return whether there was one."""
-        if attempt not in member.zombies:
-            return False
+        """Free the slot of an attempt nobody wanted. Return whether it had one."""
+        had_slot = attempt in member.zombies
         member.zombies.discard(attempt)
-        if member.solo is not None and not member.load and member.solo not in self.suspects:
-            member.solo = None
+        member.waiting.pop(attempt, None)
+        member.holding.pop(attempt, None)
         self.refresh(member)
-        return True
+        return had_slot
 
     def refresh(self, member: Member) -> None:
         """Note whether a worker has a free slot, or room in hand, after anything about it changed."""
         load, slots = member.load, member.slots
+        if member.solo is not None and not load and member.solo not in self.suspects:
+            member.solo = None  # whoever it was kept for has left it
         if load > slots:
             self.laden[member] = None
         else:
@@ -456,7 +478,7 @@ class State:
             self.idle.pop(member, None)
             settings = self.settings
             short = member.occupancy_s < slots * settings.hand_s and load < slots * settings.hand_max
-            if load <= slots or short:
+            if (load <= slots or short) and member not in self.reserved:
                 self.open[member] = None
             else:
                 self.open.pop(member, None)

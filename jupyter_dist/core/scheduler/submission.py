@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import lineage, recovery
+from jupyter_dist.core.scheduler import keeping, lineage, recovery
 from jupyter_dist.core.scheduler.arcs import ERRED, FORGOTTEN, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
+    Answer,
     Cancel,
     ClaimWishes,
     DropFunctions,
@@ -20,6 +21,7 @@ from jupyter_dist.messages import (
     Submit,
     TaskOptions,
     TaskSpec,
+    WantKeys,
 )
 
 KEYS_SHOWN = 3  # in a reason, and of each:
@@ -31,17 +33,19 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
     function = state.intern_function(message.function)
     new: list[Task] = []
     specs: list[TaskSpec] = []
+    parent = state.tasks.get(message.parent) if message.parent else None
     for spec in message.tasks:
         task = state.tasks.get(spec.key)
         if task is None:
-            dependencies = _known(state, spec)
+            dependencies = _known(state, spec.dependencies)
             if dependencies is None:
                 reason = f"{spec.key} needs a result that the cluster does not know any more"
                 state.say(session.incarnation, KeyCancelled((spec.wish,), reason))
                 continue
-            task = Task(spec.key, function, message.options, state.next_order())
+            task = Task(spec.key, function, message.options, state.next_order(parent))
             task.arguments = spec.arguments
-            state.add_task(task, dependencies)
+            held = dict.fromkeys(state.tasks[name] for name in spec.held if name in state.tasks)
+            state.add_task(task, dependencies, tuple(other for other in held if other not in dependencies))
             new.append(task)
             specs.append(spec)
         else:
@@ -53,10 +57,10 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
         state.ledger.submit(session, specs, new)
 
 
-def _known(state: State, spec: TaskSpec) -> tuple[Task, ...] | None:
-    if not spec.dependencies:
+def _known(state: State, keys: tuple[str, ...]) -> tuple[Task, ...] | None:
+    if not keys:
         return ()
-    found = [state.tasks.get(key) for key in dict.fromkeys(spec.dependencies)]
+    found = [state.tasks.get(key) for key in dict.fromkeys(keys)]
     known = tuple(task for task in found if task is not None)
     return known if len(known) == len(found) else None
 
@@ -70,6 +74,24 @@ def tell_now(state: State, session: Session, task: Task) -> None:
         state.say(session.incarnation, message)
     elif task.state == ERRED and task.error is not None:
         state.say(session.incarnation, KeyErred(wish, task.key, task.error))
+
+
+def on_want_keys(state: State, session: Session, message: WantKeys, now: float) -> None:
+    """Let a client wish for what others made known."""
+    unknown = []
+    for key, wish in message.wants:
+        task = state.tasks.get(key)
+        if task is None:
+            unknown.append(wish)
+            continue
+        state.ledger.want(session, task, wish)
+        state.want(session, task, wish)
+        tell_now(state, session, task)
+        lineage.activate(state, task, now)
+    if unknown:
+        state.say(session.incarnation, KeyCancelled(tuple(unknown), "the cluster does not know it any more"))
+    if message.request:
+        state.say(session.incarnation, Answer(message.request))
 
 
 def on_put_value(state: State, session: Session, message: PutValue, now: float) -> None:
@@ -129,11 +151,12 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
         if task in given_up or session not in task.sessions:
             continue
         given_up[task] = None
-        if len(task.sessions) == 1:
+        if all(other.id == session.id for other in task.sessions):
             stack.extend(task.dependents or ())
     wishes = tuple(session.wants[task] for task in given_up)
     for task in given_up:
         state.unwant(session, task)
+        keeping.unkeep(state, task, session.id)
         state.record_task("cancelled", now, task)
     state.say(session.incarnation, KeyCancelled(wishes, _why_cancelled(message.keys)))
     lineage.release(state, given_up, now, force=message.force)
@@ -171,7 +194,10 @@ def on_claim(state: State, session: Session, message: ClaimWishes, now: float) -
     wants = {task.key: wish for task, wish in session.wants.items()}
     unknown = tuple(wish for wish, key in claimed if wants.get(key) != wish)
     if unknown:
-        reason = session.missed or "the scheduler died before it had written down what this is"
+        reason = (
+            session.missed
+            or "the cluster does not know it: its scheduler died before it had written it down, or it was let go"
+        )
         state.say(session.incarnation, KeyCancelled(unknown, reason))
     session.missed = ""
     known = {wish for wish, _ in message.wishes + message.delivered}

@@ -3,7 +3,7 @@
 A step that is not in `ARCS` raises `TransitionError` and changes nothing.
 
 * fetching: some inputs are still elsewhere. * ready: in the hand, a slot may begin it at any moment. * running: in a
-slot. * done: gone from every table; whatever comes about it later is not heard.
+slot. * waiting: in a user's code that waits for something of the cluster, without a slot. * done: gone from every table; whatever comes about it later is not heard.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from jupyter_dist.core.worker.effects import InputValue
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.messages import AssignedTask, FunctionBody
 
-AttemptState = Literal["fetching", "ready", "running", "done"]
-Step = Literal["inputs-here", "given-back", "began", "ended"]
+AttemptState = Literal["fetching", "ready", "running", "waiting", "done"]
+Step = Literal["inputs-here", "given-back", "began", "waits", "goes-on", "ended"]
 
 FETCHING: Final = "fetching"
 READY: Final = "ready"
 RUNNING: Final = "running"
+WAITING: Final = "waiting"
 DONE: Final = "done"
 
 ARCS: Mapping[tuple[AttemptState, Step], AttemptState] = {
@@ -28,7 +29,10 @@ ARCS: Mapping[tuple[AttemptState, Step], AttemptState] = {
     (FETCHING, "given-back"): DONE,  # withdrawn, stopped, the scheduler is gone, or an input cannot be had
     (READY, "began"): RUNNING,
     (READY, "given-back"): DONE,  # withdrawn or stopped before a slot took it, or the scheduler is gone
+    (RUNNING, "waits"): WAITING,
     (RUNNING, "ended"): DONE,
+    (WAITING, "goes-on"): RUNNING,
+    (WAITING, "ended"): DONE,  # it was struck, or has seceded: it ends without a slot
 }
 
 

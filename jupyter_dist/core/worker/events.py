@@ -1,6 +1,6 @@
 """What happens to a worker, beside what the scheduler says: its slots and its fetches.
 
-The slots report in the order in which things happened, `Began` before `Ended` for each attempt. A value inside an event
+The slots report in the order in which things happened: for each attempt `Began`, any number of `Waits` and `GoesOn` in turn, `Ended`. A value inside an event
 is a user's object: events are never compared.
 """
 
@@ -12,7 +12,16 @@ import msgspec
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.worker.effects import Opaque
-from jupyter_dist.messages import InputMissing, TaskErred, TaskFinished, TaskOutput, ToWorker
+from jupyter_dist.messages import (
+    CodeTaken,
+    InputMissing,
+    Leaving,
+    TaskErred,
+    TaskFinished,
+    TaskOutput,
+    ToWorker,
+    WorkerSample,
+)
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -21,11 +30,23 @@ class Began(msgspec.Struct, frozen=True):
     attempt: int
 
 
+class Waits(msgspec.Struct, frozen=True):
+    """The attempt's code waits for something of the cluster, and its slot is free for another."""
+
+    attempt: int
+
+
+class GoesOn(msgspec.Struct, frozen=True):
+    """An attempt that waited has a slot again."""
+
+    attempt: int
+
+
 class Ended(Opaque, frozen=True, eq=False):
     """A slot is through with the attempt.
 
-    ``reply`` is what the scheduler shall hear: that an input was missing, when it could not be mapped. When the result is too large to ride in it, ``value`` is the live
-    object. ``output`` is what was printed and not yet forwarded.
+    ``reply`` is what the scheduler shall hear: that an input was missing, when it could not be mapped. When the result is
+    too large to ride in it, ``value`` is the live object. ``output`` is what was printed and not yet forwarded.
     """
 
     reply: TaskFinished | TaskErred | InputMissing
@@ -70,4 +91,19 @@ class Printed(msgspec.Struct, frozen=True):
     output: tuple[TaskOutput, ...]
 
 
-WorkerEvent = ToWorker | Began | Ended | Printed | TakenBack | Arrived | FetchFailed | StoreEnded | Disconnected
+WorkerEvent = (
+    ToWorker
+    | CodeTaken
+    | WorkerSample
+    | Leaving
+    | Began
+    | Waits
+    | GoesOn
+    | Ended
+    | Printed
+    | TakenBack
+    | Arrived
+    | FetchFailed
+    | StoreEnded
+    | Disconnected
+)

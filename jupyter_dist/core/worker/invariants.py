@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jupyter_dist.core.worker.attempt import FETCHING, RUNNING
+from jupyter_dist.core.worker.attempt import FETCHING, RUNNING, WAITING
 from jupyter_dist.core.worker.state import KeyFetch, State
 from jupyter_dist.errors import InvariantError
 
@@ -30,7 +30,7 @@ def _check_attempts(state: State) -> Iterator[str]:
         if attempt.state != FETCHING and {wanted.key for wanted in attempt.task.inputs} != set(attempt.inputs):
             yield f"attempt {number} is {attempt.state} without all its inputs"
     for number, attempt in state.timed.items():
-        if attempt not in running or not attempt.deadline:
+        if attempt.state not in {RUNNING, WAITING} or not attempt.deadline:
             yield f"attempt {number} is timed and does not run"
 
 

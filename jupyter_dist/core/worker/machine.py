@@ -17,9 +17,11 @@ from jupyter_dist.core.worker.events import (
     Began,
     Ended,
     FetchFailed,
+    GoesOn,
     Printed,
     StoreEnded,
     TakenBack,
+    Waits,
     WorkerEvent,
 )
 from jupyter_dist.core.worker.fetching import (
@@ -40,15 +42,18 @@ from jupyter_dist.core.worker.running import (
     make_ready,
     on_began,
     on_ended,
+    on_goes_on,
     on_printed,
     on_stop,
     on_taken_back,
+    on_waits,
     on_withdraw,
 )
 from jupyter_dist.core.worker.state import State
 from jupyter_dist.messages import (
     AssignedTask,
     AssignTask,
+    CodeTaken,
     DropFunctions,
     ErrorInfo,
     FreeKeys,
@@ -56,13 +61,16 @@ from jupyter_dist.messages import (
     HeldResult,
     HoldCopy,
     Kept,
+    Leaving,
     Refused,
     SetInlineMax,
     StopAttempt,
     StoreCopy,
+    TakeCode,
     TaskErred,
     Welcome,
     Withdraw,
+    WorkerSample,
 )
 from jupyter_dist.settings import Settings
 
@@ -78,6 +86,8 @@ class WorkerMachine:
         self._handlers: Mapping[type, Callable[..., None]] = {
             AssignTask: self._on_assign,
             Began: lambda event, now: on_began(self._state, event, now),
+            Waits: lambda event, _now: on_waits(self._state, event),
+            GoesOn: lambda event, _now: on_goes_on(self._state, event),
             Ended: lambda event, _now: on_ended(self._state, event),
             Printed: lambda event, _now: on_printed(self._state, event),
             FunctionBody: self._on_function,
@@ -93,6 +103,10 @@ class WorkerMachine:
             StoreCopy: lambda message, _now: on_store_copy(self._state, message),
             StoreEnded: lambda event, _now: on_store_ended(self._state, event),
             Refused: self._on_refused,
+            TakeCode: lambda message, _now: self._state.effects.code.append(message),
+            CodeTaken: lambda event, _now: self._state.effects.says.append(event),
+            Leaving: lambda event, _now: rejoining.on_leaving(self._state, event),
+            WorkerSample: lambda event, _now: self._state.effects.says.append(event),
             Kept: lambda message, _now: rejoining.on_kept(self._state, message),
         }
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING
+from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, WAITING
 from jupyter_dist.core.worker.effects import TakeBack
 from jupyter_dist.core.worker.state import Said, State
-from jupyter_dist.messages import HeldResult, Kept, Message, TaskErred, TaskFinished
+from jupyter_dist.messages import AttemptWaits, HeldResult, Kept, Leaving, Message, TaskErred, TaskFinished
 
 
 def suspend(state: State) -> None:
@@ -54,7 +54,20 @@ def on_welcome(state: State) -> None:
     state.unwanted.update(said.reply.attempt for said in state.unkept if not said.is_wanted)
     state.unkept.clear()
     state.said = 0
-    state.effects.says[:0] = replies
+    waiting = [AttemptWaits(number) for number, attempt in state.attempts.items() if attempt.state == WAITING]
+    leaving = [state.leaving] if state.leaving is not None else []
+    state.effects.says[:0] = [*replies, *waiting, *leaving]
+
+
+def on_leaving(state: State, event: Leaving) -> None:
+    """Say that this worker is to end, now and to every scheduler it will have."""
+    state.leaving = event
+    state.effects.says.append(event)
+
+
+def _is_freed(state: State, reply: TaskFinished | TaskErred) -> bool:
+    """Whether a result was held and is not any more: it is elsewhere, or nobody's, and not to be looked for here."""
+    return isinstance(reply, TaskFinished) and reply.value is None and reply.attempt not in state.told_held
 
 
 def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, str], ...]]:
@@ -65,10 +78,11 @@ def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, st
     """
     held = tuple(HeldResult(key, live.attempt, live.nbytes, live.type_name) for key, live in state.held.items())
     state.told_held = {result.attempt for result in held}
+    state.unkept = deque(said for said in state.unkept if not _is_freed(state, said.reply))
     going_on = [
         (number, "" if attempt.stopped else attempt.task.key)
         for number, attempt in state.attempts.items()
-        if attempt.state in {READY, RUNNING}
+        if attempt.state in {READY, RUNNING, WAITING}
     ]
     ended = [
         (said.reply.attempt, said.reply.key if said.is_wanted else "")

@@ -11,9 +11,17 @@ import msgspec
 from jupyter_dist.core.worker import rejoining
 from jupyter_dist.core.worker.attempt import FETCHING, READY, Attempt
 from jupyter_dist.core.worker.effects import NO_INPUTS, Live, ReadyTask, TakeBack
-from jupyter_dist.core.worker.events import Began, Ended, Printed, TakenBack
+from jupyter_dist.core.worker.events import Began, Ended, GoesOn, Printed, TakenBack, Waits
 from jupyter_dist.core.worker.state import State
-from jupyter_dist.messages import InputMissing, StopAttempt, TaskErred, Withdraw, Withdrawn
+from jupyter_dist.messages import (
+    AttemptGoesOn,
+    AttemptWaits,
+    InputMissing,
+    StopAttempt,
+    TaskErred,
+    Withdraw,
+    Withdrawn,
+)
 
 
 def make_ready(state: State, attempt: Attempt) -> None:
@@ -73,6 +81,22 @@ def on_began(state: State, event: Began, now: float) -> None:
     attempt.step("began")
     if attempt.task.timeout_s:
         state.time_attempt(attempt, now + attempt.task.timeout_s)
+
+
+def on_waits(state: State, event: Waits) -> None:
+    """Tell the scheduler that an attempt needs no slot for a while. Its time goes on."""
+    attempt = state.attempts.get(event.attempt)
+    if attempt is not None:
+        attempt.step("waits")
+        state.effects.says.append(AttemptWaits(event.attempt))
+
+
+def on_goes_on(state: State, event: GoesOn) -> None:
+    """Tell the scheduler that it has one again."""
+    attempt = state.attempts.get(event.attempt)
+    if attempt is not None:
+        attempt.step("goes-on")
+        state.effects.says.append(AttemptGoesOn(event.attempt))
 
 
 def on_printed(state: State, event: Printed) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jupyter_dist.core.worker.attempt import Attempt, Step
 from jupyter_dist.core.worker.effects import Effects, Fetched, Held
-from jupyter_dist.messages import AssignedTask, FunctionBody, HoldCopy, TaskErred, TaskFinished
+from jupyter_dist.messages import AssignedTask, FunctionBody, HoldCopy, Leaving, TaskErred, TaskFinished
 from jupyter_dist.settings import Settings
 
 
@@ -75,6 +75,7 @@ class State:
         self.said = 0  # messages on this connection to the scheduler
         self.unkept: deque[Said] = deque()  # what it may still forget
         self.unwanted: set[int] = set()  # attempts that were stopped and have ended just now
+        self.leaving: Leaving | None = None  # since it was asked to end
         self.told_held: set[int] = set()  # attempts whose results were listed when this connection was made
         self._last_request = 0
 

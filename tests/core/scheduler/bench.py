@@ -1,5 +1,6 @@
 """A scheduler's machine on a bench: peers are numbers, time is moved by hand, what was said is kept by receiver."""
 
+import dataclasses
 from collections import defaultdict
 from itertools import count
 
@@ -36,7 +37,7 @@ def function(label="f"):
     return FunctionBody(f"id-{label}", label, b"body")
 
 
-def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack=""):
+def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack="", waiting=()):
     return DeathCertificate(
         worker=worker,
         host="h",
@@ -49,6 +50,7 @@ def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output=""
         output=output,
         words=f"{worker} died by {cause}",
         died_s=0.0,
+        waiting=tuple(waiting),
     )
 
 
@@ -63,6 +65,7 @@ class Bench:
         self.closes = {}
         self.stopped = ""
         self.pids = {}
+        self.records = defaultdict(dict)  # the journal
         self._sources = count(1)
         self._pids = count(1000)
         self._wishes = count(1)
@@ -74,7 +77,18 @@ class Bench:
         self.now += seconds
         return self._take(self.machine.tick(self.now))
 
+    def succeed(self, **changes):
+        """Have the scheduler die, and another go on with what it wrote down. Nobody is connected to that one."""
+        settings = dataclasses.replace(self.state.settings, **changes)
+        self.machine = SchedulerMachine(settings, self.state.epoch + 1, "bench", self.now, wall_offset_s=1e9)
+        self.state = self.machine.state
+        return self._take(self.machine.restore({kind: dict(found) for kind, found in self.records.items()}, self.now))
+
     def _take(self, effects):
+        for kind, key, record, _is_new in effects.journal:
+            self.records[kind].pop(key, None)
+            if record is not None:
+                self.records[kind][key] = record
         for source, messages in effects.sends.items():
             self.sent[source].extend(messages)
         self.closes.update(effects.closes)
@@ -90,11 +104,12 @@ class Bench:
 
     # -- peers
 
-    def worker(self, name="w0", *, slots=1, nanny="", pid=0, host="h", address="", held=(), running=()):
+    def worker(self, name="w0", *, slots=1, nanny="", pid=0, host="h", address="", held=(), running=(), resources=()):
         source = next(self._sources)
         self.pids[source] = pid or next(self._pids)
         address = address or f"unix:/{name}"
-        self.say(source, RegisterWorker(name, host, self.pids[source], address, slots, 0, nanny, "3.11", held, running))
+        pid, has = self.pids[source], dict(resources)
+        self.say(source, RegisterWorker(name, host, pid, address, slots, 0, nanny, "3.11", held, running, has))
         return source
 
     def nanny(self, name="n", workers=1):
@@ -114,18 +129,18 @@ class Bench:
         for worker in workers:
             self.say(worker, WorkerSample((), 0, 0.0, 0, 0))
 
-    def die(self, worker, nanny, attempts=(), cause="signal"):
+    def die(self, worker, nanny, attempts=(), cause="signal", *, waiting=()):
         """Have a worker die with a certificate: the connection first, as it mostly is."""
         member = self.state.members[worker]
         self.say(worker, Disconnected("end of stream"))
-        self.say(nanny, WorkerDied(certificate(member.name, member.pid, attempts, cause)))
+        self.say(nanny, WorkerDied(certificate(member.name, member.pid, attempts, cause, waiting=waiting)))
 
     # -- tasks
 
-    def submit(self, client, key, *dependencies, label="f", **options):
+    def submit(self, client, key, *dependencies, label="f", held=(), parent="", **options):
         wish = next(self._wishes)
-        spec = TaskSpec(key, b"arguments", dependencies, wish)
-        self.say(client, Submit(function(label), TaskOptions(**options), (spec,)))
+        spec = TaskSpec(key, b"arguments", dependencies, wish, tuple(held))
+        self.say(client, Submit(function(label), TaskOptions(**options), (spec,), parent))
         return wish
 
     def put(self, client, key, value=b"value"):

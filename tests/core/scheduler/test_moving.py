@@ -348,3 +348,18 @@ def test_rebalanced_result_that_is_let_go_meanwhile_is_no_error(bench):
     (move,) = copies(bench, second)
     bench.release(client, move.key)
     assert bench.heard(client, Answer) == [Answer(9)]
+
+
+def test_two_who_want_different_numbers_of_copies_both_get_an_answer(bench):
+    first, *others = workers(bench, 3)
+    one, many = bench.client(), bench.client()
+    make(bench, one, first, "x")
+    bench.say(many, ReplicateKeys(1, ("x",)))
+    bench.say(one, ReplicateKeys(2, ("x",), 1))
+    for worker in others:
+        (copy,) = bench.heard(worker, HoldCopy)
+        assert len(holders(bench, "x")) == 1 + others.index(worker)  # nothing is dropped that another one waits for
+        bench.say(worker, CopyMade(copy.copy))
+    assert bench.heard(many, Answer) == [Answer(1)]
+    assert bench.heard(one, Answer) == [Answer(2)]
+    assert not bench.state.moves.jobs

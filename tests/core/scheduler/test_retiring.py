@@ -4,16 +4,22 @@ import pytest
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.messages import (
+    STORE,
     Answer,
     AssignTask,
+    AttemptGoesOn,
+    AttemptWaits,
+    CloseSession,
     CopyFailed,
     CopyMade,
     Describe,
     EndWorkers,
     FreeObjects,
+    HeldResult,
     HoldCopy,
     KeepsWorkers,
     KeyErred,
+    KeyFinished,
     KeyLost,
     Leaving,
     MissingValue,
@@ -25,6 +31,7 @@ from jupyter_dist.messages import (
     RetireWorkers,
     ScaleCluster,
     SetWorkers,
+    StopAttempt,
     StoreCopy,
     Withdraw,
     WorkerDied,
@@ -378,3 +385,117 @@ def test_restart_of_one_that_is_dying_waits_for_its_successor(cluster):
     assert not bench.heard(cluster.nanny, ReplaceWorkers)
     bench.worker("w0", nanny="n")
     assert cluster.answers()[-1] == Answer(9, names=("w0",))
+
+
+# -- attempts that wait, and a scheduler that dies
+
+
+def wait_on(cluster, number, key):
+    """Have an attempt on a worker wait for something of the cluster."""
+    attempt = cluster.bench.attempt(key)
+    cluster.bench.say(cluster.workers[number], AttemptWaits(attempt))
+    return attempt
+
+
+def test_attempt_that_waits_for_what_others_do_is_waited_for(cluster):
+    bench = cluster.bench
+    bench.submit(cluster.client, "parent", workers=("w0",), loose=True)
+    attempt = wait_on(cluster, 0, "parent")
+    cluster.retire("w0")
+    bench.submit(cluster.client, "child")
+    assert "child" in bench.assigned(cluster.workers[1])
+    assert not cluster.answers()
+    bench.finish(cluster.workers[1], "child")
+    bench.say(cluster.workers[0], AttemptGoesOn(attempt))
+    bench.finish(cluster.workers[0], "parent")
+    assert cluster.answers() == [Answer(9, names=("w0",))]
+
+
+@pytest.mark.parametrize("options", [{}, {"workers": ("w0", "w1")}])
+def test_attempt_that_waits_for_what_nobody_may_begin_is_given_back_with_the_last_worker(cluster, options):
+    bench = cluster.bench
+    bench.submit(cluster.client, "parent", workers=("w0",), loose=True)
+    attempt = wait_on(cluster, 0, "parent")
+    cluster.retire("w0", "w1")
+    bench.submit(cluster.client, "child", **options)
+    assert cluster.one(0, StopAttempt).attempt == attempt
+    assert cluster.answers() == [Answer(9, names=("w0", "w1"))]
+    assert bench.states("parent", "child") == ["queued", "queued"]
+
+
+def test_attempt_that_waits_for_what_only_its_worker_may_begin_is_given_back(cluster):
+    bench = cluster.bench
+    bench.submit(cluster.client, "parent", workers=("w0",), loose=True)
+    wait_on(cluster, 0, "parent")
+    cluster.retire("w0")
+    bench.submit(cluster.client, "child", workers=("w0",))
+    assert cluster.answers() == [Answer(9, names=("w0",))]
+    assert "parent" in bench.assigned(cluster.workers[1])
+
+
+def test_result_that_was_stored_is_known_to_the_scheduler_that_follows():
+    cluster = Cluster(1)
+    cluster.make(0, "x", "y")
+    bench = cluster.bench
+    cluster.retire("w0")
+    x, y = bench.heard(cluster.workers[0], StoreCopy)
+    bench.say(cluster.workers[0], CopyMade(x.copy), CopyMade(y.copy))
+    assert cluster.ended() == ["w0"]
+    session = bench.state.session_of[cluster.client].id
+    bench.succeed()
+    assert [(bench.task(key).state, bench.task(key).stored) for key in "xy"] == [("memory", x.name), ("memory", y.name)]
+    reader = bench.client(session)
+    (stored,) = [message for message in bench.heard(reader, KeyFinished) if message.key == "x"]
+    assert stored.stored == x.name
+    bench.say(reader, MissingValue("x", f"{STORE}{x.name}"))
+    assert bench.states("x", "y") == ["queued", "memory"]
+
+
+def test_what_lost_its_stored_copy_and_is_held_as_well_is_looked_for_where_it_is():
+    cluster = Cluster(1)
+    cluster.make(0, "x")
+    bench = cluster.bench
+    cluster.retire("w0", end=False)
+    copy = cluster.one(0, StoreCopy)
+    bench.say(cluster.workers[0], CopyMade(copy.copy))
+    bench.say(cluster.client, MissingValue("x", f"{STORE}{copy.name}"))
+    assert bench.task("x").holders
+    assert bench.task("x").stored == ""
+    bench.succeed()
+    assert bench.states("x") == ["queued"]
+
+
+def test_request_waits_until_the_workers_of_the_scheduler_before_are_back():
+    cluster = Cluster(2)
+    cluster.make(0, "x")
+    bench, attempt = cluster.bench, cluster.bench.task("x").made_by
+    session = bench.state.session_of[cluster.client].id
+    bench.succeed()
+    client = bench.client(session)
+    bench.nanny(workers=2)
+    bench.say(client, RetireWorkers(9, ("w0",)))
+    bench.tick(0.6)  # clients have had their time
+    first = bench.worker("w0", nanny="n", held=[HeldResult("x", attempt, LARGE, "bytes")])
+    assert not bench.heard(client, Answer)
+    second = bench.worker("w1", nanny="n")
+    (copy,) = bench.heard(second, HoldCopy)
+    assert (copy.key, copy.attempt) == ("x", attempt)
+    bench.say(second, CopyMade(copy.copy))
+    assert bench.heard(client, Answer) == [Answer(9, names=("w0",))]
+    assert first not in bench.state.members
+
+
+def test_request_of_a_session_that_ends_before_the_workers_are_back_is_forgotten():
+    cluster = Cluster(2)
+    cluster.make(0, "x")
+    bench = cluster.bench
+    other = bench.client("other", linger_s=0.0)
+    bench.succeed()
+    other = bench.client("other", linger_s=0.0)
+    bench.nanny(workers=2)
+    bench.say(other, ScaleCluster(9, 0), CloseSession())
+    bench.tick(0.6)  # clients have had their time
+    bench.worker("w0", nanny="n")
+    bench.worker("w1", nanny="n")
+    assert {member.state for member in bench.state.members.values()} == {"running"}
+    assert not bench.state.moves.asked

@@ -3,6 +3,7 @@
 import pytest
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler import queues
 from jupyter_dist.core.scheduler import state as state_module
 from jupyter_dist.core.scheduler.arcs import ARCS, STATES
 from jupyter_dist.errors import TransitionError
@@ -120,7 +121,7 @@ def test_each_arc_outside_the_table_raises_and_changes_nothing(was, to):
 
 @pytest.mark.parametrize("workers", [(), ("w0",)])
 def test_queue_of_mostly_cancelled_tasks_is_rebuilt(monkeypatch, workers):
-    monkeypatch.setattr(state_module, "QUEUE_SLACK_MAX", 3)
+    monkeypatch.setattr(queues, "QUEUE_SLACK_MAX", 3)
     bench = Bench()
     client = bench.client()
     for number in range(20):

@@ -7,15 +7,17 @@ from jupyter_dist.messages import (
     CopyMade,
     DropFunctions,
     FreeKeys,
+    HeldResult,
     HoldCopy,
     InputMissing,
+    Leaving,
     StopAttempt,
     StoreCopy,
     TaskFinished,
     TaskInput,
     Withdraw,
 )
-from tests.core.worker.worker_model import Bench, remote
+from tests.core.worker.worker_model import WELCOME, Bench, remote
 
 
 def asked(bench):
@@ -226,3 +228,35 @@ def test_disconnected_gives_copies_up_and_removes_what_is_written_for_nobody():
     assert bench.abandoned == [1]
     bench.happen(StoreEnded(7, "aa"), StoreEnded(8, "bb", "no room"))
     assert bench.unstored == ["aa"]
+
+
+def test_copy_is_told_to_the_next_scheduler_as_what_its_maker_made():
+    bench = Bench()
+    hold(bench, 7, "x", "a")
+    bench.arrive(1)
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((HeldResult("x", MAKER, 1000, "int"),), ())
+
+
+def test_result_that_was_moved_away_is_not_said_again():
+    bench = Bench()
+    for attempt in (1, 2):
+        bench.assign(attempt)
+        bench.begin()
+        bench.finish(attempt, None, live=[attempt], nbytes=10)
+    bench.hear(FreeKeys(("k1",)))
+    bench.disconnect()
+    held, running = bench.machine.list_kept()
+    assert [result.attempt for result in held] == [2]
+    assert running == ()
+    bench.take_said()
+    bench.hear(WELCOME)
+    assert bench.take_said() == []
+
+
+def test_worker_that_is_to_end_says_so_to_every_scheduler():
+    bench = Bench()
+    bench.happen(Leaving("SIGTERM"))
+    bench.disconnect()
+    bench.hear(WELCOME)
+    assert bench.take_said() == [Leaving("SIGTERM"), Leaving("SIGTERM")]

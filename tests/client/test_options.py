@@ -1,0 +1,81 @@
+"""The options of a submission: what is kept of what a user gives, and what is refused at once."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from jupyter_dist.client.calls import make_options
+from jupyter_dist.client.mapping import Mapper, options_of_each
+from jupyter_dist.errors import UsageError
+from jupyter_dist.messages import FunctionBody, TaskOptions
+from jupyter_dist.settings import Settings
+
+
+def test_workers_and_resources_are_sorted_so_that_equal_options_are_equal():
+    one = make_options({"w1", "w0"}, resources={"b": 1, "a": 2})
+    assert one == make_options(["w0", "w1", "w0"], resources={"a": 2.0, "b": 1.0})
+    assert (one.workers, one.resources) == (("w0", "w1"), (("a", 2.0), ("b", 1.0)))
+    assert make_options("w0").workers == ("w0",)
+    assert make_options(None) == make_options(None, resources={}) == TaskOptions()
+
+
+@pytest.mark.parametrize("workers", [5, [5], {"w0": 1}.items(), [None], [["w0"]]])
+def test_workers_that_are_no_texts_are_a_type_error(workers):
+    with pytest.raises(TypeError):
+        make_options(workers)
+
+
+@pytest.mark.parametrize("workers", [[], (), set(), "", " ", ["w0", ""], "\udc80"])
+def test_no_worker_at_all_is_refused(workers):
+    with pytest.raises(UsageError):
+        make_options(workers)
+
+
+def test_others_beside_nobody_and_a_choice_that_is_none_are_refused():
+    with pytest.raises(UsageError, match="workers"):
+        make_options(None, True)
+    with pytest.raises(TypeError):
+        make_options("w0", 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("resources", [{"GPU": 0}, {"GPU": -1}, {"": 1}])
+def test_amounts_that_are_none_are_refused(resources):
+    with pytest.raises(UsageError):
+        make_options(None, resources=resources)
+
+
+# -- a set of workers for each call of a map
+
+
+class Packs:
+    """Stands for the executor of a map: keeps what is submitted."""
+
+    settings = Settings()
+
+    def __init__(self) -> None:
+        self.submitted: list[tuple[TaskOptions, int]] = []
+
+
+def mapper(owner: Any, workers: Any) -> Mapper:
+    return Mapper(owner, FunctionBody("id", "f", b""), {}, options_of_each(workers, make_options), None)
+
+
+def test_each_call_of_a_map_has_its_own_workers():
+    options = options_of_each([{"w0"}, "w1", ["w1", "w0"], None], make_options)
+    assert [one.workers for one in options] == [("w0",), ("w1",), ("w0", "w1"), ()]
+    assert options_of_each(["w0", "w1"], make_options).workers == ("w0", "w1")
+
+
+def test_map_of_an_iterator_with_too_few_sets_of_workers_says_so_at_its_place():
+    lazy = mapper(Packs(), [{"w0"}, {"w1"}])._items((number,) for number in itertools.count())
+    assert [next(lazy).options.workers, next(lazy).options.workers] == [("w0",), ("w1",)]
+    with pytest.raises(UsageError, match="2 sets of workers"):
+        next(lazy)
+    exact = mapper(Packs(), [{"w0"}])._items([(1,)])
+    assert len(list(exact)) == 1
+
+
+def test_map_of_a_list_needs_a_set_of_workers_for_each_call():
+    with pytest.raises(UsageError, match="1 sets of workers for 2 calls"):
+        mapper(Packs(), [{"w0"}]).map(([1, 2],), 10)
