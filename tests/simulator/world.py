@@ -44,7 +44,9 @@ class World:
     def __init__(self, seed: int, *, has_store: bool, has_deaths: bool, has_extras: bool, has_nesting: bool) -> None:
         self.store = Store(seed, is_used=has_store)
         self.nesting = Nesting(seed, is_used=has_nesting)
-        self.extras = Extras(seed, is_used=has_extras and not self.nesting.is_used)  # a child may need what its parent has
+        self.extras = Extras(
+            seed, is_used=has_extras and not self.nesting.is_used
+        )  # a child may need what its parent has
         self.rng = random.Random(seed)
         self.swarm: Swarm = draw(self.rng)
         if has_deaths:

@@ -58,7 +58,9 @@ class Bench:
 
     def __init__(self, *, detached=False, **changes):
         self.now = 100.0
-        self.machine = SchedulerMachine(Settings(**changes), 1, "bench", self.now, wall_offset_s=1e9, detached=detached)
+        self.settings = Settings(**changes)
+        self.records = defaultdict(dict)  # what the journal has
+        self.machine = SchedulerMachine(self.settings, 1, "bench", self.now, wall_offset_s=1e9, detached=detached)
         self.state = self.machine.state
         self.sent = defaultdict(list)
         self.closes = {}
@@ -67,6 +69,12 @@ class Bench:
         self._sources = count(1)
         self._pids = count(1000)
         self._wishes = count(1)
+
+    def succeed(self):
+        """Have the scheduler die, all written down, and another begin; nobody is connected with that one."""
+        self.machine = SchedulerMachine(self.settings, self.state.epoch + 1, "bench", self.now, wall_offset_s=1e9)
+        self.state = self.machine.state
+        return self._take(self.machine.restore(self.records, self.now))
 
     def say(self, source, *events):
         return self._take(self.machine.handle(source, events, self.now))
@@ -80,6 +88,11 @@ class Bench:
             self.sent[source].extend(messages)
         self.closes.update(effects.closes)
         self.stopped = self.stopped or effects.stop
+        for change in effects.journal:
+            if change.record is None:
+                self.records[change.kind].pop(change.key, None)
+            else:
+                self.records[change.kind][change.key] = change.record
         self.machine.check()
         return effects
 
@@ -104,9 +117,9 @@ class Bench:
         self.say(source, RegisterNanny(name, "h", 1, workers))
         return source
 
-    def client(self, session="", kind="script", linger_s=5.0):
+    def client(self, session="", kind="script", linger_s=5.0, pid=1):
         source = next(self._sources)
-        self.say(source, OpenSession(session or f"session-{source}", kind, "", linger_s, 1))
+        self.say(source, OpenSession(session or f"session-{source}", kind, "", linger_s, pid))
         return source
 
     def pulse(self, nanny, name, state, cpu=0.0, pid=1000):
