@@ -9,6 +9,7 @@
     │   │   ├── ClusterStartError            a cluster did not come up; carries the tail of its log
     │   │   ├── ClusterClosedError           the cluster or the executor is gone; says why
     │   │   ├── ClusterStateError            what was asked needs a cluster in another state; says which it is in
+    │   │   └── WorkerGoneError              a worker died, left or fell silent while it was asked; says which
     │   │   ├── CoordinationError            what is shared by name is gone, or cannot be kept; says why
     │   │   └── SessionConnectedError        a session to attach to is in use; says by whom
     │   ├── ProtocolError                    bytes or messages that break the rules; closes that connection only
@@ -65,6 +66,10 @@ class ClusterClosedError(ClusterError):
 
 class ClusterStateError(ClusterError):
     """What was asked needs a cluster in another state: its name is taken, or it does not run."""
+
+
+class WorkerGoneError(ClusterError):
+    """A worker died, left or fell silent while it was asked something outside scheduling."""
 
 
 class CoordinationError(ClusterError):

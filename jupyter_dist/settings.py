@@ -43,6 +43,9 @@ class Settings:
     inline_bytes_max: int = 64 * KIB  # results up to this size ride in the finished message
     inline_total_bytes_max: int = 256 * MIB  # what the scheduler keeps of them in all
     argument_bytes_max: int = 64 * MIB  # a packed call; larger data goes through `scatter`
+    code_bytes_max: int = 64 * MIB  # one file of code that workers get: a module, an archive
+    code_total_bytes_max: int = 256 * MIB  # what the scheduler keeps of them in all
+    code_wait_s_max: float = 30.0  # how long an upload waits for workers that are busy
     capture_bytes_max: int = 50 * 1000 * 1000  # what one distributed cell may ship
 
     # dispatch

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from jupyter_dist.client.future import Future, Owner
+from jupyter_dist.client.future import Future
 from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
 from jupyter_dist.client.session import CallSpec
+from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
@@ -21,6 +22,20 @@ from jupyter_dist.settings import Settings
 WAIT_S_MAX = 1e8  # whoever waits for three years waits for ever
 NAME_CHARS_MAX = 1000
 COUNT_MAX = 2**53  # so large a number is still one wherever it is read
+
+
+class Coded(Protocol):
+    """A session, as far as packing needs one."""
+
+    code: Shipping
+
+
+class Owner(Protocol):
+    """What packing needs of an executor."""
+
+    @property
+    def session(self) -> Coded:
+        """Through which it speaks with the scheduler."""
 
 
 class PackedCall(NamedTuple):
@@ -60,7 +75,7 @@ def pack_call(
     PackingError
         An argument cannot be pickled, or all together are too large for a call.
     UsageError
-        A future is of another executor.
+        A future is of another executor, or the local modules the arguments reach are too large.
     CancelledError
         A future was cancelled.
     """
@@ -72,7 +87,8 @@ def pack_call(
             "`[data] = executor.scatter([data])` and pass that future instead"
         )
     check_own(owner, futures.values())
-    key = make_key(function, arguments, pure=pure) if key is None else check_key(key)
+    version = owner.session.code.cover(arguments)
+    key = make_key(function, arguments, pure=pure, version=version) if key is None else check_key(key)
     return PackedCall(key, arguments, tuple(futures.values()), held)
 
 

@@ -47,6 +47,7 @@ class ConcurrentExecutor(concurrent.futures.Executor):
         if max_workers is not None and (type(max_workers) is not int or max_workers <= 0):
             raise UsageError(f"max_workers must be greater than 0, a whole number, not {max_workers!r}")
         self._lane = Lane(owner, options, max_workers)
+        self._code = owner.session.code
         _finish_at_exit(self._lane)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
@@ -65,12 +66,12 @@ class ConcurrentExecutor(concurrent.futures.Executor):
         """
         self._lane.check_open()
         check_callable(fn)
-        return self._submit_rows(pack_function(fn), [args], kwargs)[0]
+        return self._submit_rows(pack_function(fn, code=self._code), [args], kwargs)[0]
 
     def submit_labelled(self, label: str, fn: Callable[..., Any], *args: Any) -> concurrent.futures.Future[Any]:
         """Do as `submit`, under a name that people know the call by."""
         self._lane.check_open()
-        return self._submit_rows(pack_function(fn, label), [args], {})[0]
+        return self._submit_rows(pack_function(fn, label, self._code), [args], {})[0]
 
     def _submit_rows(
         self, function: FunctionBody, rows: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]
@@ -115,9 +116,9 @@ class ConcurrentExecutor(concurrent.futures.Executor):
         deadline = None if timeout is None else time.monotonic() + timeout
         rows: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
         if chunksize == 1:
-            results = self._map(pack_function(fn), rows, deadline, buffersize)
+            results = self._map(pack_function(fn, code=self._code), rows, deadline, buffersize)
             return _yield_all(results)
-        function = pack_function(functools.partial(_call_each, fn), label_of(fn))
+        function = pack_function(functools.partial(_call_each, fn), label_of(fn), self._code)
         chunks = iter(lambda: tuple(itertools.islice(rows, chunksize)), ())
         results = self._map(function, ((chunk,) for chunk in chunks), deadline, buffersize)
         return itertools.chain.from_iterable(_yield_all(results))

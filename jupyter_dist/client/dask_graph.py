@@ -299,7 +299,8 @@ class GraphPacking:
                 f"the task {key!r} carries {len(arguments):,} bytes of data, more than the "
                 f"{self._owner.settings.argument_bytes_max:,} a call may carry: make smaller chunks of it"
             )
-        name = f"{label}-{digest(self._token, arguments)}"
+        version = self._owner.session.code.cover(arguments)
+        name = f"{label}-{digest(self._token, arguments, version.encode())}"
         self._keys[key] = name
         return PackedTask(key, self._function(label), self._choices.options_of(key), (name, arguments, tuple(needed)))
 

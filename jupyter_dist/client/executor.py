@@ -2,7 +2,8 @@
 
 Thread-safe; every blocking call can be interrupted. It is a front: calls are checked and packed by `calls` and
 `mapping`, wished for and heard of in `session`, waited for and turned into values by `results`. What it tells and does
-beside work is in `inspecting` and `steering`, what it finds of earlier sessions in `attaching`. An executor that started its cluster ends it.
+beside work is in `inspecting`, `steering`, `everywhere` and `uploading`, what it finds of earlier sessions in `attaching`.
+An executor that started its cluster ends it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from jupyter_dist.client.calls import (
 )
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.data import check_broadcast, scatter_one
+from jupyter_dist.client.everywhere import Everywhere
 from jupyter_dist.client.explaining import Explaining
 from jupyter_dist.client.feed import Feed
 from jupyter_dist.client.frames import hide_frames
@@ -45,6 +47,7 @@ from jupyter_dist.client.results import Results
 from jupyter_dist.client.session import Session, open_session
 from jupyter_dist.client.showing import Showing
 from jupyter_dist.client.steering import Steering
+from jupyter_dist.client.uploading import Uploading
 from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
@@ -57,7 +60,19 @@ SHUT = "this executor was shut down"
 Workers = str | Iterable[str] | None
 
 
-class Executor(Inspecting, Joining, Explaining, Steering, Keeping, Attaching, Showing, Publishing, Adapters):
+class Executor(
+    Inspecting,
+    Joining,
+    Explaining,
+    Steering,
+    Keeping,
+    Attaching,
+    Showing,
+    Publishing,
+    Everywhere,
+    Uploading,
+    Adapters,
+):
     """A connection to a cluster, through which calls are submitted.
 
     Parameters
@@ -386,7 +401,7 @@ class Executor(Inspecting, Joining, Explaining, Steering, Keeping, Attaching, Sh
         session.check_open()
         if key is not None and (known := session.join(check_key(key))) is not None:
             return Future(self, known)
-        function = pack_function(func, label)
+        function = pack_function(func, label, session.code)
         call = pack_call(self, function, args, kwargs, key=key, pure=options.pure, settings=self.settings)
         with session.lock:  # nothing is heard of the task before its listener is in place
             wish = session.submit(function, options, [call.spec])[0]
@@ -456,7 +471,8 @@ class Executor(Inspecting, Joining, Explaining, Steering, Keeping, Attaching, Sh
             pure=pure,
             timeout_s=check_timeout(timeout),
         )
-        return Mapper(self, pack_function(func), kwargs, options_of_each(workers, make), key).map(iterables, maxsize)
+        function = pack_function(func, code=self.session.code)
+        return Mapper(self, function, kwargs, options_of_each(workers, make), key).map(iterables, maxsize)
 
     def scatter(
         self, data: Any, workers: Workers = None, broadcast: bool | int = False, *, maxsize: int = AHEAD_MAX

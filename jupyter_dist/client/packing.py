@@ -17,7 +17,8 @@ from typing import Any
 
 from jupyter_dist.client import travel
 from jupyter_dist.client.future import Future
-from jupyter_dist.errors import PackingError
+from jupyter_dist.client.shipping import Shipping
+from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.messages import FunctionBody
 from jupyter_dist.protocol.by_value import PICKLE_PROTOCOL, dump_by_value
@@ -37,13 +38,15 @@ def label_of(function: Callable[..., Any]) -> str:
     return str(name or type(function).__name__).strip("<>")
 
 
-def pack_function(function: Callable[..., Any], label: str | None = None) -> FunctionBody:
-    """Return a function as bytes, under the hash of them.
+def pack_function(function: Callable[..., Any], label: str | None = None, code: Shipping | None = None) -> FunctionBody:
+    """Return a function as bytes, under the hash of them; with ``code`` that of the local modules it reaches as well.
 
     Raises
     ------
     PackingError
         The function, or a global or closure variable it uses, cannot be pickled.
+    UsageError, ClusterClosedError
+        As `Shipping.cover`.
     """
     label = (label or label_of(function)).encode(errors="replace").decode()  # a name may be no text
     met: list[Future] = []
@@ -55,6 +58,8 @@ def pack_function(function: Callable[..., Any], label: str | None = None) -> Fun
     finally:
         travel.note_in(before)
     packed = FunctionBody(digest(body), label, body)
+    if code is not None:
+        packed = code.cover_function(packed)
     if met:
         _closures[packed.id] = tuple(map(weakref.ref, dict.fromkeys(met)))
         while len(_closures) > CLOSURES_MAX:
@@ -94,6 +99,36 @@ def pack_arguments(
     return arguments, futures, tuple({future.key: future for future in met}.values()) if met else ()
 
 
+def pack_outside(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], bytes_max: int
+) -> bytes:
+    """Return a call outside scheduling as bytes, by `Executor.run`.
+
+    Raises
+    ------
+    PackingError
+        The function or an argument cannot be pickled, or all together are too large.
+    UsageError
+        There is a future among the arguments.
+    """
+    found: dict[str, Future] = {}
+    call = (function, tuple(replace_futures(arg, found) for arg in args), replace_futures(dict(kwargs), found))
+    if found:
+        raise UsageError(
+            f"`run` waits for no future, and {next(iter(found.values()))!r} is one: pass its result instead"
+        )
+    try:
+        packed = dump_by_value(call)
+    except Exception as error:
+        pack_function(function)  # says so when it is to blame
+        raise _blame_argument(args, kwargs, error) from error
+    if len(packed) > bytes_max:
+        raise PackingError(
+            f"the call of {label_of(function)!r} is {len(packed):,} bytes packed, more than the {bytes_max:,} it may be"
+        )
+    return packed
+
+
 def dump(value: object) -> bytes:
     """Pickle a value: by reference where that is safe and fast, else by value with cloudpickle."""
     try:
@@ -123,10 +158,13 @@ def replace_futures(value: Any, found: dict[str, Future]) -> Any:
     return kind(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
 
 
-def make_key(function: FunctionBody, arguments: bytes, *, pure: bool) -> str:
-    """Return the key of a call: the same for the same call if pure, else one of its own."""
+def make_key(function: FunctionBody, arguments: bytes, *, pure: bool, version: str = "") -> str:
+    """Return the key of a call: the same for the same call if pure, else one of its own.
+
+    ``version`` is that of the local modules its arguments reach.
+    """
     if pure:
-        return f"{function.label}-{digest(function.id.encode(), arguments)}"
+        return f"{function.label}-{digest(function.id.encode(), arguments, version.encode())}"
     return f"{function.label}-{new_token()}"
 
 

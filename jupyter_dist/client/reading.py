@@ -1,12 +1,17 @@
-"""Reading values that are too large to ride in a message: from the host's object store, or a worker that holds them."""
+"""Straight to workers: values that are too large to ride in a message, and what a worker is asked beside its tasks.
+
+A large value may be in the host's object store instead; then it is mapped from there.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
-from jupyter_dist.comm.links import READER_SIDE
+from jupyter_dist.comm.links import CALLER_SIDE
 from jupyter_dist.errors import ProtocolError
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import STORE, Fetch, Found, Message
@@ -19,44 +24,48 @@ class HolderLostError(Exception):
     """A holder did not have what it was said to hold, or is gone. Never leaves this floor."""
 
 
+Reply = tuple[Message, list[memoryview]]  # what a worker answered, and the buffers beside it
+
+
 class Reader:
-    """One connection to one holder, and the answers awaited on it."""
+    """One connection to one worker, and the answers awaited on it."""
 
     channel: Channel  # set once it is connected
 
     def __init__(self) -> None:
-        self._awaited: dict[int, asyncio.Future[list[memoryview]]] = {}
+        self._awaited: dict[int, asyncio.Future[Reply]] = {}
         self._last = 0
 
-    async def fetch(self, key: str) -> list[memoryview]:
-        """Return the buffers of a result. Raises HolderLostError."""
+    async def ask(self, make: Callable[[int], Message]) -> Reply:
+        """Send a request, made from its number, and return the answer. Raises HolderLostError."""
+        if self.channel.is_closed:
+            raise HolderLostError("the connection is closed")
         self._last += 1
-        awaited: asyncio.Future[list[memoryview]] = asyncio.get_running_loop().create_future()
-        self._awaited[self._last] = awaited
-        self.channel.send(Fetch(self._last, key))
-        return await awaited
+        request = self._last
+        awaited: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._awaited[request] = awaited
+        self.channel.send(make(request))
+        try:
+            return await awaited
+        finally:
+            self._awaited.pop(request, None)
 
     def received(self, messages: list[Message], buffers: list[memoryview]) -> None:
         """Take an answer."""
         for message in messages:
-            awaited = self._awaited.pop(getattr(message, "request", 0), None)
-            if awaited is None or awaited.done():
-                continue
-            if isinstance(message, Found):
-                awaited.set_result(buffers)
-            else:
-                awaited.set_exception(HolderLostError(getattr(message, "reason", "")))
+            awaited = self._awaited.get(getattr(message, "request", 0))
+            if awaited is not None and not awaited.done():
+                awaited.set_result((message, buffers))
 
     def closed(self, reason: str) -> None:
         """Take the end of the connection."""
         for awaited in self._awaited.values():
             if not awaited.done():
                 awaited.set_exception(HolderLostError(reason))
-        self._awaited.clear()
 
 
 class Readers:
-    """All connections of one client to holders, one for each; made when first needed, dropped when closed.
+    """All connections of one client to workers, one for each; made when first needed, dropped when closed.
 
     Attributes
     ----------
@@ -69,19 +78,37 @@ class Readers:
         self._settings = settings
         self.store = ObjectStore(info.objects)
         self._opening: dict[str, asyncio.Task[Reader]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def fetch(self, address: str, key: str) -> list[memoryview]:
         """Return the buffers of a result from a holder. Raises HolderLostError."""
         if address.startswith(STORE):
             return self._map(address.removeprefix(STORE))
+        reader = await self.reach(address)
+        message, buffers = await reader.ask(lambda request: Fetch(request, key))
+        if not isinstance(message, Found):
+            raise HolderLostError(getattr(message, "reason", ""))
+        return buffers
+
+    async def reach(self, address: str) -> Reader:
+        """Return the connection to a worker, made if there is none. Raises HolderLostError."""
         opening = self._opening.get(address)
         if opening is None or _is_over(opening):
             opening = self._opening[address] = asyncio.ensure_future(self._open(address))
         try:
-            reader = await asyncio.shield(opening)
+            return await asyncio.shield(opening)
         except (OSError, ProtocolError) as error:
             raise HolderLostError(str(error)) from error
-        return await reader.fetch(key)
+
+    def tell_soon(self, address: str, message: Message) -> None:
+        """Send a worker a message that has no answer, as soon as it is reached. One that cannot be never gets it."""
+        task = asyncio.ensure_future(self._tell(address, message))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, address: str, message: Message) -> None:
+        with contextlib.suppress(HolderLostError):
+            (await self.reach(address)).channel.send(message)
 
     def _map(self, name: str) -> list[memoryview]:
         try:
@@ -96,7 +123,7 @@ class Readers:
             role="client",
             identity_cluster=self._info.cluster,
             secret=self._info.secret,
-            codec=READER_SIDE,
+            codec=CALLER_SIDE,
             receiver=reader,
             settings=self._settings,
         )
@@ -104,6 +131,8 @@ class Readers:
 
     def close(self) -> None:
         """Close all connections."""
+        for telling in self._telling:
+            telling.cancel()
         for opening in self._opening.values():
             if opening.done() and not opening.cancelled() and opening.exception() is None:
                 opening.result().channel.close("the client closes")

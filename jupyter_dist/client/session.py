@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from jupyter_dist.client.line import Line
 from jupyter_dist.client.loop import FORKED
+from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.client.silence import Silence
 from jupyter_dist.client.waiting import Question, Watcher, unsettled
 from jupyter_dist.core.futures import FutureTable, Wish
@@ -35,10 +36,12 @@ from jupyter_dist.messages import (
     ClaimParcels,
     CloseSession,
     ClusterStopped,
+    CodeReplaced,
     Coordinated,
     Describe,
     DescribeSessions,
     DescribeTasks,
+    DescribeVersions,
     Explain,
     FunctionBody,
     GiveUpRequest,
@@ -53,6 +56,7 @@ from jupyter_dist.messages import (
     Observation,
     OpenSession,
     Ping,
+    PutCode,
     PutValue,
     Release,
     RestartCluster,
@@ -78,6 +82,7 @@ REPEATABLE = (  # requests that may be granted twice
     Describe,
     DescribeSessions,
     DescribeTasks,
+    DescribeVersions,
     Explain,
     Ping,
     RestartCluster,
@@ -100,6 +105,8 @@ class Session:
         The cluster.
     table
         What is wished for; to be read and changed under `lock` only.
+    code
+        What the cluster has of this process's local modules.
     closed_reason
         Why the session is over; empty while it is not.
     """
@@ -109,6 +116,7 @@ class Session:
         self.settings = settings
         self.lock = threading.RLock()  # re-entrant: a Future may die while this thread holds it
         self.table = FutureTable(settings.output_bytes_max)
+        self.code = Shipping(self.say, settings)
         self.closed_reason = ""
         self.on_observation: Callable[[Observation], None] | None = None
         self.on_resumed: Callable[[bool], None] | None = None  # told whether the scheduler is another one
@@ -415,6 +423,7 @@ class Session:
                 self._outgoing.resume(
                     welcome.received, [self.table.claims(), *self._ask_again(), *self._end_questions()]
                 )
+            self.code.forget_put()
             if self.on_resumed is not None:
                 self.on_resumed(is_another)
         self._flush()
@@ -428,6 +437,8 @@ class Session:
         for request, (answer, message) in tuple(self._answers.items()):
             if isinstance(message, REPEATABLE) and not answer.done():
                 again.append(message)
+            elif isinstance(message, PutCode):
+                again.append(_ask_after(message))
             else:
                 del self._answers[request]
                 if not answer.done():
@@ -468,9 +479,7 @@ class Session:
         if isinstance(message, KeyOutput):
             self._hear_output(message)
         elif isinstance(message, Answer):
-            answer, _ = self._answers.pop(message.request, (None, None))
-            if answer is not None and not answer.done():
-                answer.set_result(message)
+            self._hear_answer(message)
         elif isinstance(message, Coordinated):
             question = self._questions.pop(message.request, None)
             if question is not None:
@@ -481,8 +490,15 @@ class Session:
         elif isinstance(message, Kept):
             with self.lock:
                 self._outgoing.on_kept(message.received)
+        elif isinstance(message, CodeReplaced):
+            self.code.on_replaced(message)
         elif isinstance(message, ClusterStopped):
             self.abort(message.reason)
+
+    def _hear_answer(self, message: Answer) -> None:
+        answer, _ = self._answers.pop(message.request, (None, None))
+        if answer is not None and not answer.done():
+            answer.set_result(message)
 
     def _hear_output(self, message: KeyOutput) -> None:
         wish = self.table.by_number.get(message.wish)
@@ -539,7 +555,7 @@ class Session:
             self._answers[self._last_request] = answer, message
             self.say(message)
         result = await answer
-        if result.error:
+        if result.error and result.failure is None:  # a failure is for the user's thread to load
             raise ClusterError(result.error)
         return result
 
@@ -600,6 +616,11 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _ask_after(message: PutCode) -> PutCode:
+    """Return the question what became of files that were put: to put them again could undo what was put since."""
+    return PutCode(message.request, (), message.workers, tuple(file.name for file in message.files))
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:

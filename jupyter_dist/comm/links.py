@@ -10,7 +10,7 @@ from types import MappingProxyType
 from jupyter_dist.messages.assignment import FromWorker, ToWorker
 from jupyter_dist.messages.submission import FromClient, ToClient
 from jupyter_dist.messages.supervision import FromNanny, ToNanny
-from jupyter_dist.messages.transfer import FromHolder, ToHolder
+from jupyter_dist.messages.transfer import FromCaller, FromHolder, ToCaller, ToHolder
 from jupyter_dist.protocol.codec import Codec
 
 SCHEDULER_SIDE: Mapping[str, Codec] = MappingProxyType(
@@ -24,6 +24,8 @@ CLIENT_SIDE = Codec(sends=FromClient, receives=ToClient)
 WORKER_SIDE = Codec(sends=FromWorker, receives=ToWorker)
 NANNY_SIDE = Codec(sends=FromNanny, receives=ToNanny)
 
-_HOLDER = Codec(sends=FromHolder, receives=ToHolder)
-HOLDER_SIDE: Mapping[str, Codec] = MappingProxyType({"peer": _HOLDER, "client": _HOLDER})
+HOLDER_SIDE: Mapping[str, Codec] = MappingProxyType(
+    {"peer": Codec(sends=FromHolder, receives=ToHolder), "client": Codec(sends=ToCaller, receives=FromCaller)}
+)
 READER_SIDE = Codec(sends=ToHolder, receives=FromHolder)
+CALLER_SIDE = Codec(sends=FromCaller, receives=ToCaller)

@@ -15,6 +15,7 @@ from jupyter_dist.messages import (
     KeepTasks,
     Message,
     NameKeys,
+    PutCode,
     PutValue,
     Release,
     RetryKeys,
@@ -23,7 +24,7 @@ from jupyter_dist.messages import (
     WantKeys,
 )
 
-KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks, WantKeys)
+KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks, WantKeys, PutCode)
 
 
 class Outgoing:

@@ -32,6 +32,7 @@ from jupyter_dist.messages.assignment import (
     WorkerSample,
 )
 from jupyter_dist.messages.base import STORE, DeathCertificate, ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeFile, CodeReplaced, CodeTaken, DescribeVersions, PutCode, TakeCode
 from jupyter_dist.messages.coordination import (
     AcquireLease,
     ClaimedKey,
@@ -63,6 +64,7 @@ from jupyter_dist.messages.handshake import (
     Welcome,
 )
 from jupyter_dist.messages.journal import (
+    CodeRecord,
     DataRecord,
     HostRecord,
     JournalRecord,
@@ -141,6 +143,19 @@ from jupyter_dist.messages.supervision import (
     ToNanny,
     WorkerDied,
 )
-from jupyter_dist.messages.transfer import Fetch, Found, FromHolder, NotFound, ToHolder
+from jupyter_dist.messages.transfer import (
+    Fetch,
+    Found,
+    FromCaller,
+    FromHolder,
+    NotFound,
+    Ran,
+    ReadStacks,
+    RunCall,
+    RunningStack,
+    Stacks,
+    ToCaller,
+    ToHolder,
+)
 
 __all__ = [name for name in dir() if name[0].isupper()]

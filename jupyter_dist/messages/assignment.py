@@ -1,6 +1,7 @@
 """Between the scheduler and a worker: what to run, and what came of it."""
 
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeTaken, TakeCode
 from jupyter_dist.messages.handshake import Kept, Refused, RegisterWorker, Welcome
 
 
@@ -157,6 +158,7 @@ FromWorker = (
     | WorkerSample
     | AttemptWaits
     | AttemptGoesOn
+    | CodeTaken
 )
 ToWorker = (
     Welcome
@@ -169,4 +171,5 @@ ToWorker = (
     | FreeKeys
     | DropFunctions
     | SetInlineMax
+    | TakeCode
 )

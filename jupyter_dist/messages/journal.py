@@ -7,6 +7,7 @@ future that was dropped, a retry that was used) has a record of its own.
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import DeathCertificate, ErrorInfo, Record
+from jupyter_dist.messages.code import CodeFile
 from jupyter_dist.messages.submission import TaskOptions, TaskSpec
 
 FUNCTION = 1  # key: its id
@@ -19,6 +20,7 @@ SESSION = 7  # key: its id
 WANT = 8  # key: the session's id, "/", the task's key
 HOST = 9  # key: the nanny's name
 NAMES = 10  # key: the session's id
+CODE = 11  # key: the file's name
 KEEP = 12  # key: the session's id, "/", the task's key
 
 
@@ -97,6 +99,14 @@ class KeepRecord(Record):
     name: str
 
 
+class CodeRecord(Record):
+    """A file of code that every worker shall have, the session that put it last, and its place in the order of all."""
+
+    session: str
+    place: int
+    file: CodeFile
+
+
 class HostRecord(Record):
     """A nanny that was there."""
 
@@ -114,6 +124,7 @@ JournalRecord = (
     | WantRecord
     | HostRecord
     | KeepRecord
+    | CodeRecord
     | NamesRecord
 )
 RECORDS: dict[int, type] = {
@@ -127,5 +138,6 @@ RECORDS: dict[int, type] = {
     WANT: WantRecord,
     HOST: HostRecord,
     KEEP: KeepRecord,
+    CODE: CodeRecord,
     NAMES: NamesRecord,
 }

@@ -66,6 +66,7 @@ class WorkerView(Record):
     restarts: int
     last_death: str
     resources: dict[str, tuple[float, float]] = field(default_factory=dict)  # declared, and what of it no task has now
+    modules: tuple[tuple[str, str], ...] = ()  # of the user's, by name, with their versions
 
 
 class FunctionView(Record):
@@ -138,6 +139,7 @@ class ClusterSnapshot(Record):
     errors: tuple[ErrorView, ...]
     nannies: dict[str, str]  # worker name -> nanny name
     adapting: AdaptView | None = None  # None: it keeps the number it was told
+    recovering: bool = False  # workers of a scheduler that died may still come back
 
 
 class Watch(Message, tag=20):

@@ -2,6 +2,7 @@
 
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.code import CodeReplaced, DescribeVersions, PutCode
 from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
 from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskExplanation, TaskHome, Unwatch, Watch
@@ -300,7 +301,10 @@ class KeyOutput(Message, tag=34):
 
 
 class Answer(Message, tag=35):
-    """The answer to a request: ``error`` is empty when it was done."""
+    """The answer to a request: ``error`` is empty when it was done.
+
+    ``failure`` is what a user's code raised on the way; ``error`` says then where.
+    """
 
     request: int
     error: str = ""
@@ -308,6 +312,8 @@ class Answer(Message, tag=35):
     tasks: tuple[TaskHome, ...] = ()
     sessions: tuple[SessionView, ...] = ()
     explanations: tuple[TaskExplanation, ...] = ()
+    failure: ErrorInfo | None = None
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 FromClient = (
@@ -336,6 +342,8 @@ FromClient = (
     | CloseSession
     | Watch
     | Unwatch
+    | PutCode
+    | DescribeVersions
     | CoordinationRequest
 )
 ToClient = (
@@ -350,5 +358,6 @@ ToClient = (
     | KeyOutput
     | Answer
     | Observation
+    | CodeReplaced
     | Coordinated
 )

@@ -307,4 +307,6 @@ def _worker_row(worker: WorkerView) -> Row:
         str(worker.restarts),
         worker.last_death,
     )
-    return Row(worker.name, sign, cells, f"{worker.name} at {worker.address}\n{worker.last_death}".rstrip())
+    code = "".join(f"\n{plain(name)} {version}" for name, version in worker.modules)
+    detail = f"{worker.name} at {worker.address}\n{worker.last_death}".rstrip()
+    return Row(worker.name, sign, cells, f"{detail}\nlocal code:{code}" if code else detail)

@@ -14,6 +14,7 @@ import cloudpickle
 
 from jupyter_dist.core.worker.effects import Fetched, Inline, InputValue, Live, Opaque, ReadyTask
 from jupyter_dist.messages import ErrorInfo, FunctionBody, InputMissing
+from jupyter_dist.processes.code_store import CodeStore
 from jupyter_dist.processes.coroutine import run_coroutine
 from jupyter_dist.processes.stored import Inputs, StoredInputs
 from jupyter_dist.protocol.exceptions import describe_exception, describe_result_error
@@ -36,17 +37,36 @@ class Outcome(Opaque, frozen=True, eq=False):
 
 
 class Functions:
-    """The functions this process has loaded, by id. Slots share it."""
+    """The functions this process has loaded, by id, none from code that has changed since. Slots share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: CodeStore | None = None) -> None:
+        self._code = code or CodeStore("")
+        self._generation = self._code.generation
         self._loaded: dict[str, Any] = {}
 
     def load(self, body: FunctionBody) -> Any:
-        """Return a function, loaded at its first use."""
+        """Return a function, loaded at its first use.
+
+        Raises
+        ------
+        OSError
+            Code it may need cannot be put in place.
+        Exception
+            Whatever loading it raises.
+        """
+        code = self._code
+        if code.pending:
+            code.settle()
+        generation = code.generation
+        if generation != self._generation:
+            self._loaded.clear()
+            self._generation = generation
         try:
             return self._loaded[body.id]
         except KeyError:
-            function = self._loaded[body.id] = cloudpickle.loads(body.body)
+            function = cloudpickle.loads(body.body)
+            if generation == code.generation:  # else it may have parts of both
+                self._loaded[body.id] = function
             return function
 
     def forget(self, ids: Iterable[str]) -> None:

@@ -4,6 +4,8 @@ Serving: a value is packed when it is asked for, in a thread, because packing ru
 the value is large. One peer's requests are answered in order, the next one when the last has left: a slow reader keeps
 one packed value in memory. Nothing packed is kept.
 
+What a client asks beside results is done by `errands`.
+
 Fetching: one channel for each holder. Which holder, how many at once and how long is the machine's to decide; here a
 fetch only ends as `Arrived` or `FetchFailed`.
 """
@@ -23,8 +25,9 @@ from jupyter_dist.comm.serve import Server, serve
 from jupyter_dist.core.worker.effects import Live, StartFetch
 from jupyter_dist.core.worker.events import Arrived, FetchFailed
 from jupyter_dist.errors import ProtocolError
-from jupyter_dist.messages import Fetch, Found, Message, NotFound
+from jupyter_dist.messages import Fetch, Found, Message, NotFound, ReadStacks, RunCall, RunningStack
 from jupyter_dist.processes.config import ClusterIdentity
+from jupyter_dist.processes.errands import Errands
 from jupyter_dist.protocol.framing import Buffer
 from jupyter_dist.protocol.payload import pack_value
 from jupyter_dist.protocol.tracebacks import name_type, say_exception
@@ -49,6 +52,8 @@ class Exchange:
         Returns the result held for a key, or None.
     deliver : callable
         Takes what became of fetches.
+    read_stacks : callable, optional
+        Returns where the running tasks are; called from any thread.
     """
 
     def __init__(
@@ -57,8 +62,10 @@ class Exchange:
         settings: Settings,
         find_held: Callable[[str], Live | None],
         deliver: Callable[[Sequence[Fetching]], None],
+        read_stacks: Callable[[], tuple[RunningStack, ...]] = tuple,
     ) -> None:
         self.address = ""
+        self.errands = Errands(read_stacks)
         self._identity = identity
         self._settings = settings
         self._find_held = find_held
@@ -174,10 +181,14 @@ class _Holder:
         self._answering: asyncio.Task[None] | None = None
 
     def received(self, messages: list[Message], _buffers: list[memoryview]) -> None:
-        self._requests.extend(message for message in messages if isinstance(message, Fetch))
+        for message in messages:
+            if isinstance(message, Fetch):
+                self._requests.append(message)
+            elif isinstance(message, RunCall | ReadStacks):  # of a client: the codec of a peer has none
+                self._exchange.errands.take(self._channel, message)
         if len(self._requests) > REQUESTS_MAX:
             self._channel.abort(f"the peer asks for more than {REQUESTS_MAX} results at once")
-        elif self._answering is None:
+        elif self._requests and self._answering is None:
             self._answering = asyncio.ensure_future(self._answer_all())
 
     def closed(self, _reason: str) -> None:

@@ -18,6 +18,7 @@ from jupyter_dist.core.scheduler.machine import SchedulerMachine
 from jupyter_dist.processes.config import SchedulerConfig
 from jupyter_dist.processes.driver import Driver
 from jupyter_dist.processes.journaling import SchedulerJournal
+from jupyter_dist.processes.versions import own_versions
 
 log = logging.getLogger("jupyter_dist.scheduler")
 
@@ -48,6 +49,7 @@ async def run(config: SchedulerConfig) -> None:
         loop.time(),
         wall_offset_s=time.time() - loop.time(),
         detached=config.detached,
+        versions=own_versions(),
     )
     driver = Driver(machine, stop)
     journal = SchedulerJournal(Path(config.folder), config.epoch, config.settings, driver.on_written)

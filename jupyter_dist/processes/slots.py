@@ -15,6 +15,7 @@ import contextlib
 import functools
 import os
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -24,12 +25,14 @@ from itertools import count as count_from
 
 from jupyter_dist.core.worker.effects import ReadyTask
 from jupyter_dist.core.worker.events import Began, Ended, GoesOn, Printed, Waits
-from jupyter_dist.messages import TaskErred, TaskFinished, TaskOutput
+from jupyter_dist.messages import RunningStack, TaskErred, TaskFinished, TaskOutput
 from jupyter_dist.processes import inside
 from jupyter_dist.processes.call import Functions, Outcome, describe_interrupt, run_call
+from jupyter_dist.processes.code_store import CodeStore
 from jupyter_dist.processes.interrupt import Guard, MainGuard, ThreadGuard
 from jupyter_dist.processes.output import Capture, Chunk, current_capture, join_tail
 from jupyter_dist.processes.permits import Holder, Permits
+from jupyter_dist.processes.stacks import format_frames
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.settings import Settings
 from jupyter_dist.storage.page import PageWriter
@@ -127,6 +130,8 @@ class Runner(Holder):
     ----------
     current : tuple or None
         The task it runs, what that printed, and since when (seconds since the epoch).
+    thread : int
+        Its thread's number; 0 before it runs.
     """
 
     def __init__(self, index: int, shared: "Slots", guard: Guard) -> None:
@@ -137,6 +142,7 @@ class Runner(Holder):
         self.awaiting = 0
         self.has_loop = self.is_staying = False
         self.has_seceded = False
+        self.thread = 0
         self._shared = shared
         self._has_told = False  # that its task waits
 
@@ -147,6 +153,7 @@ class Runner(Holder):
 
     def run(self) -> None:
         """Run tasks, the main thread for ever, others until they are idle for long."""
+        self.thread = threading.get_ident()
         inside.run_by(self)
         hand, permits = self._shared.hand, self._shared.permits
         while True:
@@ -301,6 +308,8 @@ class Slots:
         For bounds.
     stored : StoredInputs, optional
         Inputs in the host's object store.
+    scratch : str
+        The worker's own folder, where users' code is put.
     """
 
     def __init__(
@@ -310,11 +319,13 @@ class Slots:
         wake: Callable[[], object],
         settings: Settings,
         stored: StoredInputs | None = None,
+        scratch: str = "",
     ) -> None:
         self.hand = Hand()
         self.reports = Reports(wake)
         self.page = page
-        self.functions = Functions()
+        self.code = CodeStore(scratch)
+        self.functions = Functions(self.code)
         self.stored = stored or StoredInputs()
         self.inline_bytes_max = settings.inline_bytes_max
         self.output_bytes_max = settings.output_bytes_max
@@ -369,6 +380,17 @@ class Slots:
         """Return the attempt, the slot and the start of what runs now."""
         found = [(runner.index, runner.current) for runner in list(self._runners.values())]
         return tuple((current[0].task.attempt, index, current[2]) for index, current in found if current is not None)
+
+    def read_stacks(self) -> tuple[RunningStack, ...]:
+        """Return where the code of each running task is now. Called from any thread but a slot's."""
+        stacks = []
+        for slot in list(self._runners.values()):
+            current, frame = slot.current, sys._current_frames().get(slot.thread)  # noqa: SLF001 - it has no other name
+            if current is not None and frame is not None:
+                frames = format_frames(frame)
+                if slot.current is current:  # else these are another task's
+                    stacks.append(RunningStack(current[0].task.key, slot.index, frames))
+        return tuple(stacks)
 
     def has_output(self) -> bool:
         """Return whether somebody listens to what a task prints that runs or is in the hand."""

@@ -31,7 +31,7 @@ from jupyter_dist.core.worker.effects import Effects, TakeBack
 from jupyter_dist.core.worker.events import TakenBack, WorkerEvent
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.errors import ProtocolError
-from jupyter_dist.messages import Message, RegisterWorker
+from jupyter_dist.messages import CodeTaken, Message, RegisterWorker, TakeCode
 from jupyter_dist.processes import inside
 from jupyter_dist.processes.config import WorkerConfig
 from jupyter_dist.processes.exchange import Exchange, Fetching
@@ -70,8 +70,11 @@ class Worker:
         self._config = config
         self._loop = loop
         self._machine = WorkerMachine(config.settings, config.slots)
-        self.slots = Slots(config.slots, page, self.wake, config.settings, StoredInputs(config.objects))
-        self._exchange = Exchange(config.identity, config.settings, self._machine.find_held, self._on_fetching)
+        stored = StoredInputs(config.objects)
+        self.slots = Slots(config.slots, page, self.wake, config.settings, stored, config.scratch)
+        self._exchange = Exchange(
+            config.identity, config.settings, self._machine.find_held, self._on_fetching, self.slots.read_stacks
+        )
         self._sampler = Sampler()
         self._links = count(LOCAL + 1)
         self._channel: Channel | None = None
@@ -178,7 +181,7 @@ class Worker:
             self.slots.stored.tidy()
             if self._channel is not None and self._is_welcome:
                 running = self.slots.list_running()
-                self._channel.send(self._sampler.sample(running, *self._machine.count_held()))
+                self.deliver(LOCAL, [self._sampler.sample(running, *self._machine.count_held())])
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -236,11 +239,24 @@ class Worker:
             self.slots.inline_bytes_max = effects.inline_bytes_max
         if effects.forgotten:
             self.slots.functions.forget(effects.forgotten)
+        for message in effects.code:
+            self._take_code(message)
         if effects.ready:
             self.slots.hand.put(effects.ready)
             if not self._is_listening and any(ready.task.output for ready in effects.ready):
                 self._is_listening = True
                 self._loop.call_later(self._config.settings.output_interval_s, self._forward_output)
+
+    def _take_code(self, message: TakeCode) -> None:
+        """Note code that is to be in place before the next task begins, and put it there beside the loop."""
+        self.slots.code.add(message)
+        threading.Thread(target=self._settle_code, args=(message,), name="code", daemon=True).start()
+
+    def _settle_code(self, message: TakeCode) -> None:
+        error, modules = self.slots.code.take(message)
+        taken = CodeTaken(message.number, error, modules)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self.deliver, LOCAL, [taken])
 
     def _take_back(self, order: TakeBack) -> TakenBack:
         return TakenBack(order.already + self.slots.hand.take_back(order.attempts), order.answer)

@@ -25,6 +25,7 @@ from jupyter_dist.messages import (
     KeyFinished,
     Message,
     Observation,
+    PutCode,
     Release,
     Submit,
     Watch,
@@ -136,8 +137,8 @@ class QuietCluster:
 
     def send(self, messages: list[Message]) -> None:
         """Take what the client says."""
-        with self._heard:
-            self.said.extend(messages)
+        with self._heard:  # code that is shipped, of test modules, is no test's business here
+            self.said.extend(message for message in messages if not isinstance(message, PutCode))
             self._heard.notify_all()
         for message in messages:
             self._answer(message)

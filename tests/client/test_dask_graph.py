@@ -9,6 +9,7 @@ import pytest
 from dask._task_spec import Task, TaskRef
 
 from jupyter_dist.client.dask_graph import GraphPacking, TaskChoices, _cull, _read_graph
+from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.protocol.inputs import inputs_available
 from jupyter_dist.settings import Settings
@@ -19,7 +20,8 @@ def inc(number: int) -> int:
 
 
 def make_packing(graph: dict[Any, Any], *wanted: Any, token: str = "", **options: Any) -> list[Any]:
-    session = SimpleNamespace(join=lambda _key: None, lock=threading.RLock())
+    code = Shipping(lambda _message: None, Settings())
+    session = SimpleNamespace(join=lambda _key: None, lock=threading.RLock(), code=code)
     owner: Any = SimpleNamespace(session=session, settings=Settings())
     nodes, annotations = _read_graph(graph)
     return GraphPacking(owner, _cull(nodes, wanted), TaskChoices(options, annotations), token).pack(wanted)

@@ -9,10 +9,12 @@ from jupyter_dist.client.calls import PackedCall
 from jupyter_dist.client.concurrent_future import ConcurrentFuture
 from jupyter_dist.client.explanations import Explanation
 from jupyter_dist.client.lane import AHEAD_S, Lane, _Pace
+from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.core.futures import Wish
 from jupyter_dist.errors import ClusterClosedError, FutureCancelledError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.protocol.payload import pack_inline
+from jupyter_dist.settings import Settings
 
 FUNCTION = FunctionBody("f", "f", b"")
 
@@ -26,6 +28,7 @@ class NotingSession:
         self.batches: list[int] = []
         self.lock = threading.RLock()
         self.is_closed = False
+        self.code = Shipping(lambda _message: None, Settings())
 
     def check_open(self) -> None:
         if self.is_closed:

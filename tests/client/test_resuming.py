@@ -14,7 +14,7 @@ def want(quiet: QuietCluster) -> asyncio.Task[object]:
     """Ask for a key, of a scheduler that does not answer."""
 
     async def begin() -> asyncio.Task[object]:
-        quiet._answer = lambda _message: None  # type: ignore[method-assign]
+        quiet._answer = lambda message: None  # type: ignore[method-assign]
         return asyncio.ensure_future(quiet.session.ask(lambda request: WantKeys((("a", 1),), request)))
 
     asked = quiet.executor.loop.run(begin())

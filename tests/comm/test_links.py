@@ -13,7 +13,7 @@ PAIRS = [
     (links.WORKER_SIDE, links.SCHEDULER_SIDE["worker"]),
     (links.NANNY_SIDE, links.SCHEDULER_SIDE["nanny"]),
     (links.READER_SIDE, links.HOLDER_SIDE["peer"]),
-    (links.READER_SIDE, links.HOLDER_SIDE["client"]),
+    (links.CALLER_SIDE, links.HOLDER_SIDE["client"]),
 ]
 
 
@@ -48,3 +48,10 @@ def test_worker_cannot_speak_as_a_client():
     submit = links.CLIENT_SIDE.encode([messages.StopCluster(1)])
     with pytest.raises(ProtocolError):
         links.SCHEDULER_SIDE["worker"].decode(submit)
+
+
+def test_peer_cannot_have_a_worker_run_anything():
+    for ask in (messages.RunCall(1, b""), messages.ReadStacks(1)):
+        frame = links.CALLER_SIDE.encode([ask])
+        with pytest.raises(ProtocolError):
+            links.HOLDER_SIDE["peer"].decode(frame)

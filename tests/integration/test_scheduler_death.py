@@ -101,3 +101,15 @@ def test_scheduler_stopped_the_client_says_so_and_goes_on_when_it_does(own_execu
         scheduler.resume()
     assert waiting.result(timeout=20) == 4
     assert len(own_executor.snapshot().workers) == 2
+
+
+def test_scheduler_killed_data_that_nobody_knows_of_any_more_is_removed(own_executor):
+    store = own_executor.readers.store
+    kept = own_executor.scatter(bytes(LARGE))
+    (known,) = store.names()
+    store.write([bytes(LARGE)])  # as a client does that dies before it has said so
+    kill_scheduler(own_executor)
+    wait_until(lambda: list(store.names()) == [known], "what is nobody's is removed", timeout_s=20.0)
+    assert own_executor.submit(len, kept).result(timeout=10) == LARGE
+    kept.release()
+    wait_until(lambda: not store.names(), "the rest is freed")

@@ -144,6 +144,13 @@ def test_workers_are_told_in_the_order_of_their_numbers():
     assert panel.workers().rows[1].cells[1] == "worker-10"
 
 
+def test_local_code_of_a_worker_is_in_its_detail_as_plain_text():
+    modules = (("helper", "3f7464c2"), ("<b>\x1b[31mlib.zip", "0f349b6a"))
+    row = model(workers=(worker_view(modules=modules),)).workers().rows[0]
+    assert row.detail.endswith("local code:\nhelper 3f7464c2\n<b>lib.zip 0f349b6a")
+    assert "local code" not in model(workers=(worker_view(),)).workers().rows[0].detail
+
+
 @pytest.mark.parametrize(("heard_s", "sign"), [(0.1, "memory"), (2.0, "lost"), (4.0, "erred")])
 def test_a_silent_worker_is_marked(heard_s, sign):
     assert model(workers=(worker_view(heard_s=heard_s),)).workers().rows[0].state == sign

@@ -313,9 +313,11 @@ def test_end_of_a_nanny_removes_the_objects_it_held():
         assert not any(Path(folder).exists() for folder in host.objects)
 
 
-def test_death_of_the_scheduler_frees_all_objects():
+def test_death_of_the_scheduler_keeps_all_objects_for_the_next_one():
     with NannyHost() as host:
         host.wait_ready()
-        host.store.write([b"data"])
-        os.kill(host.pid_of("scheduler"), signal.SIGKILL)
-        eventually(lambda: not host.store.names(), 5.0, "objects are left that the next scheduler does not know")
+        name, _size = host.store.write([b"data"])
+        before = host.pid_of("scheduler")
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: host.pid_of("scheduler") != before, 5.0, "no other scheduler")
+        assert host.store.names() == [name]

@@ -346,7 +346,7 @@ async def test_scheduler_gone_for_three_leases_ends_the_worker(host):
 
 
 @story(inline_bytes_max=1000)
-async def test_scheduler_back_hears_a_new_registration_and_no_old_attempt(host):
+async def test_scheduler_back_hears_what_is_held_and_what_runs_and_how_it_ends(host):
     link = await host.start()
     await link.run(1, lambda: b"x" * 5000, key="big")
     flag = str(host.folder / "flag")
@@ -355,10 +355,11 @@ async def test_scheduler_back_hears_a_new_registration_and_no_old_attempt(host):
     await host.server.close()
     await host.listen()
     again = await host.link_of("w0", after=1)
-    again.samples = True
-    assert value_of(await again.run(3, lambda: "new")) == "new"  # what ran was interrupted: the slot is free
-    assert (await again.next(WorkerSample)).held == 0
-    assert [message for message in again.heard if not isinstance(message, WorkerSample)] == []
+    assert [(held.key, held.attempt) for held in again.register.held] == [("big", 1)]
+    assert [attempt for attempt, _key in again.register.running] == [2]
+    again.channel.send(StopAttempt(2, force=True))
+    assert (await again.next(TaskErred, 2)).error.type_name == "KeyboardInterrupt"
+    assert value_of(await again.run(3, lambda: "new")) == "new"
 
 
 @story(heartbeat_s=0.05, inline_bytes_max=1000)

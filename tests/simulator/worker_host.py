@@ -209,7 +209,7 @@ class WorkerHost:
             if self._is_welcome:
                 running = tuple((run.attempt, run.slot, run.started_s) for run in self._begun())
                 held, held_bytes = self.machine.count_held()
-                self._say(WorkerSample(running, 10**6, 1.0, held, held_bytes))
+                self._deliver(LOCAL, [WorkerSample(running, 10**6, 1.0, held, held_bytes)])
 
     # -- the machine -------------------------------------------------------------------------------------------------
 

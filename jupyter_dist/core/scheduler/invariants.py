@@ -198,6 +198,17 @@ def store_agrees(state: State) -> Iterator[str]:
         yield f"freed and in use: {sorted(used.intersection(state.freed))}"
 
 
+def code_agrees(state: State) -> Iterator[str]:
+    """Compare the bytes noted of users' code with what counting gives; nobody waits for a worker that is gone."""
+    table = state.code
+    kept = sum(len(entry.file.body) for entry in table.entries.values())
+    if kept != table.total_bytes:
+        yield f"{table.total_bytes} bytes of code noted, {kept} kept"
+    for pending in table.pending:
+        if not state.members.keys() >= pending.waiting.keys():
+            yield f"request {pending.request} waits for workers that are gone"
+
+
 def ledger_agrees(state: State) -> Iterator[str]:
     """Every record in the journal that tasks share is there for as many as need it, and none is for nobody."""
     for name in ("submission", "batch"):
@@ -222,6 +233,7 @@ RULES = (
     functions_agree,
     work_is_conserved,
     store_agrees,
+    code_agrees,
     ledger_agrees,
     coordination_agrees,
 )

@@ -16,8 +16,10 @@ from collections import deque
 from typing import NamedTuple
 
 from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.code_table import CodeEntry
 from jupyter_dist.core.scheduler.records import Group, Member, Session, Task
 from jupyter_dist.messages import (
+    CodeRecord,
     DataRecord,
     ErrorInfo,
     FunctionBody,
@@ -35,6 +37,7 @@ from jupyter_dist.messages import (
     WantRecord,
 )
 from jupyter_dist.messages.journal import (
+    CODE,
     DATA,
     ERROR,
     FUNCTION,
@@ -168,6 +171,19 @@ class Ledger:
         self.changes.append(Change(SESSION, session.id, None))
         self.changes.append(Change(NAMES, session.id, None))
         self._written.pop(session, None)
+
+    # -- code --------------------------------------------------------------------------------------------------------
+
+    def code(self, entry: CodeEntry) -> None:
+        """Note a file that every worker shall have."""
+        record = CodeRecord(entry.session, entry.place, entry.file)
+        self.changes.append(Change(CODE, entry.file.name, record))
+
+    def drop_code(self, name: str) -> None:
+        """Note that it is kept no longer."""
+        self.changes.append(Change(CODE, name, None))
+
+    # -- hosts -------------------------------------------------------------------------------------------------------
 
     def host(self, nanny: str, host: str) -> None:
         """Note a nanny."""

@@ -4,13 +4,14 @@ A source is an incarnation, the number of one connection. What a source may say 
 message it has no right to closes that connection and changes nothing else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
     adapting,
     attaching,
+    code,
     completion,
     dispatch,
     explaining,
@@ -36,11 +37,13 @@ from jupyter_dist.messages import (
     ClaimParcels,
     ClaimWishes,
     CloseSession,
+    CodeTaken,
     CountItems,
     CountLeases,
     Describe,
     DescribeSessions,
     DescribeTasks,
+    DescribeVersions,
     Explain,
     GetValue,
     GiveUpRequest,
@@ -53,6 +56,7 @@ from jupyter_dist.messages import (
     OpenSession,
     Ping,
     Pulse,
+    PutCode,
     PutItem,
     PutValue,
     RegisterNanny,
@@ -93,6 +97,7 @@ WORKER: dict[type, Handler] = {
     WorkerSample: completion.on_sample,
     AttemptWaits: waiting.on_waits,
     AttemptGoesOn: waiting.on_goes_on,
+    CodeTaken: code.on_taken,
 }
 CLIENT: dict[type, Handler] = {
     Submit: submission.on_submit,
@@ -109,6 +114,8 @@ CLIENT: dict[type, Handler] = {
     DescribeTasks: observing.on_describe_tasks,
     Explain: explaining.on_explain,
     RetryKeys: submission.on_retry,
+    PutCode: code.on_put,
+    DescribeVersions: observing.on_describe_versions,
     ClaimWishes: submission.on_claim,
     Ping: observing.on_ping,
     NameKeys: attaching.on_name_keys,
@@ -159,6 +166,8 @@ class SchedulerMachine:
         What makes a ``now`` seconds since 1970; only shown, never decided by.
     detached
         Whether the cluster stops by itself when it is idle for long.
+    versions
+        Of what the process is made of; only told.
     """
 
     def __init__(
@@ -170,9 +179,11 @@ class SchedulerMachine:
         *,
         wall_offset_s: float = 0.0,
         detached: bool = False,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
         self.state = State(settings, epoch, cluster, now, wall_offset_s)
         self.state.detached = detached
+        self.state.versions = versions or {}
         self._ticked_s = now
 
     def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
@@ -245,6 +256,8 @@ class SchedulerMachine:
         if state.parked and not replay.has_to_wait(state, now):
             membership.admit_parked(state, now)
         dispatch.dispatch(state, now)
+        if state.code.pending:
+            code.settle(state, now)
         if state.restarts:
             lifetime.settle_restarts(state, now)
         if len(state.idle_functions) > IDLE_FUNCTIONS_MAX:

@@ -4,7 +4,7 @@ A worker is given up by the first of: the end of its connection, its death certi
 is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
 """
 
-from jupyter_dist.core.scheduler import lineage, recovery, rejoining, replay, submission
+from jupyter_dist.core.scheduler import code, lineage, recovery, rejoining, replay, submission
 from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import TASKS, Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
@@ -55,6 +55,7 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     state.add_member(member)
     state.record("worker-joined", now, f"{message.name} (pid {message.pid}) joined", message.name)
     state.say(incarnation, _welcome(state, incarnation, message.name))
+    code.greet(state, member)
     rejoining.take_back(state, member, message, now)
 
 

@@ -16,6 +16,7 @@ from jupyter_dist.messages import (
     ClusterSnapshot,
     Describe,
     DescribeTasks,
+    DescribeVersions,
     FunctionView,
     Observation,
     Ping,
@@ -58,6 +59,11 @@ def on_describe_tasks(state: State, session: Session, message: DescribeTasks, _n
     keys = message.keys or tuple(state.tasks)
     homes = tuple(_home(state.tasks[key]) for key in keys if key in state.tasks)
     state.say(session.incarnation, Answer(message.request, tasks=homes))
+
+
+def on_describe_versions(state: State, session: Session, message: DescribeVersions, _now: float) -> None:
+    """Answer with the versions of what this process is made of."""
+    state.say(session.incarnation, Answer(message.request, versions=tuple(state.versions.items())))
 
 
 def _home(task: Task) -> TaskHome:
@@ -120,6 +126,7 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         errors=tuple(state.errors),
         nannies={member.name: member.nanny for member in state.members.values()},
         adapting=_adapt_view(state),
+        recovering=state.recover_until_s is not None,
     )
 
 
@@ -153,6 +160,7 @@ def _worker_view(state: State, member: Member, now: float) -> WorkerView:
         restarts=nanny.deaths.get(member.name, 0) if nanny else 0,
         last_death=nanny.last_death.get(member.name, "") if nanny else "",
         resources={name: (member.resources.get(name, 0.0), left) for name, left in member.free().items()},
+        modules=member.modules,
     )
 
 

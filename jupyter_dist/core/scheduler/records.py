@@ -137,6 +137,7 @@ class Member:
         "joined_s",
         "memory_bytes",
         "memory_bytes_max",
+        "modules",
         "name",
         "nanny",
         "occupancy_s",
@@ -186,6 +187,7 @@ class Member:
         self.held_bytes = 0
         self.spilled_bytes = 0
         self.resolve_by_s = 0.0
+        self.modules: tuple[tuple[str, str], ...] = ()  # the user's code it has: name and version, as last told
 
     @property
     def load(self) -> int:

@@ -16,6 +16,7 @@ from jupyter_dist.core.scheduler.lifetime import wanted_workers
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import DEPTH_STEP, State
 from jupyter_dist.messages import (
+    CodeRecord,
     DataRecord,
     ErrorInfo,
     FunctionBody,
@@ -32,6 +33,7 @@ from jupyter_dist.messages import (
     WantRecord,
 )
 from jupyter_dist.messages.journal import (
+    CODE,
     DATA,
     ERROR,
     FUNCTION,
@@ -69,12 +71,14 @@ def restore(state: State, records: Records, now: float) -> None:
     state.expected_nannies = frozenset(_of(records, HOST, HostRecord))
     state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
     _restore_kept(state, records)
+    _restore_code(state, records)
     tasks = tuple(state.tasks.values())
     lineage.release(state, tasks, now)
     for task in tasks:
         lineage.activate(state, task, now)
-    if tasks:
+    if any(records.values()):
         state.recover_until_s = now + state.settings.lease_s
+    if tasks:
         state.admit_at_s = now + CLAIM_S
         state.record("recovered", now, f"a new scheduler took over {len(state.tasks):,} tasks")
 
@@ -202,6 +206,15 @@ def _restore_kept(state: State, records: Records) -> None:
             continue
         state.ledger.adopt_row(task_key, KEEP, key)
         keeping.restore(state, session_id, record.name, task)
+
+
+def _restore_code(state: State, records: Records) -> None:
+    code = _of(records, CODE, CodeRecord)
+    for name, record in sorted(code.items(), key=lambda item: (item[1].place, item[0])):
+        if state.code.has_room((record.file,)):
+            state.code.put(record.file, record.session, record.place)
+        else:  # the limit is lower now
+            state.ledger.drop_code(name)
 
 
 def has_to_wait(state: State, now: float) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 
 from jupyter_dist.core.scaling import Adaptation
 from jupyter_dist.core.scheduler.arcs import (
@@ -24,6 +25,7 @@ from jupyter_dist.core.scheduler.arcs import (
     STATES,
     TaskState,
 )
+from jupyter_dist.core.scheduler.code_table import CodeTable
 from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
@@ -84,6 +86,8 @@ class State:
         self.wall_offset_s = wall_offset_s  # what makes a `now` seconds since 1970, for people
         self.started_s = now
         self.effects = Effects()
+        self.versions: Mapping[str, str] = {}  # of what this process is made of, for people
+        self.code = CodeTable(settings.code_total_bytes_max, epoch)
 
         self.tasks: dict[str, Task] = {}
         self.members: dict[int, Member] = {}
@@ -131,8 +135,7 @@ class State:
         self.errors: deque[ErrorView] = deque(maxlen=settings.errors_max)
         self.version = 0  # changes whenever a watcher could see something new
         self._last_attempt = first_attempt(epoch)
-        self._last_order = 0
-        self._last_serial = 0
+        self._last_order = self._last_serial = 0
 
     # -- numbers -----------------------------------------------------------------------------------------------------
 

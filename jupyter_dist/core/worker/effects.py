@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jupyter_dist.messages import AssignedTask, FunctionBody, Message
+from jupyter_dist.messages import AssignedTask, FunctionBody, Message, TakeCode
 
 
 class Opaque(msgspec.Struct, frozen=True, eq=False):
@@ -82,6 +82,7 @@ class Effects:
 
     __slots__ = (
         "abandoned",
+        "code",
         "discarded",
         "fetches",
         "forgotten",
@@ -99,6 +100,7 @@ class Effects:
         self.refused = ""  # why the scheduler will not have this worker; empty: it did not say so
         self.inline_bytes_max = -1  # results up to this size ride in the finished message; negative: as before
         self.forgotten: list[str] = []  # ids of functions that may be unloaded
+        self.code: list[TakeCode] = []  # files to be in place before any of what is ready begins
         self.ready: list[ReadyTask] = []  # into the hand, in this order
         self.taken_back: list[TakeBack] = []
         self.interrupts: list[int] = []  # attempts whose slot shall be interrupted, if it still runs them

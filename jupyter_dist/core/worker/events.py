@@ -12,7 +12,7 @@ import msgspec
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.worker.effects import Opaque
-from jupyter_dist.messages import InputMissing, TaskErred, TaskFinished, TaskOutput, ToWorker
+from jupyter_dist.messages import CodeTaken, InputMissing, TaskErred, TaskFinished, TaskOutput, ToWorker, WorkerSample
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -36,8 +36,8 @@ class GoesOn(msgspec.Struct, frozen=True):
 class Ended(Opaque, frozen=True, eq=False):
     """A slot is through with the attempt.
 
-    ``reply`` is what the scheduler shall hear: that an input was missing, when it could not be mapped. When the result is too large to ride in it, ``value`` is the live
-    object. ``output`` is what was printed and not yet forwarded.
+    ``reply`` is what the scheduler shall hear: that an input was missing, when it could not be mapped. When the result is
+    too large to ride in it, ``value`` is the live object. ``output`` is what was printed and not yet forwarded.
     """
 
     reply: TaskFinished | TaskErred | InputMissing
@@ -74,4 +74,17 @@ class Printed(msgspec.Struct, frozen=True):
     output: tuple[TaskOutput, ...]
 
 
-WorkerEvent = ToWorker | Began | Waits | GoesOn | Ended | Printed | TakenBack | Arrived | FetchFailed | Disconnected
+WorkerEvent = (
+    ToWorker
+    | CodeTaken
+    | WorkerSample
+    | Began
+    | Waits
+    | GoesOn
+    | Ended
+    | Printed
+    | TakenBack
+    | Arrived
+    | FetchFailed
+    | Disconnected
+)

@@ -41,6 +41,7 @@ from jupyter_dist.core.worker.state import State
 from jupyter_dist.messages import (
     AssignedTask,
     AssignTask,
+    CodeTaken,
     DropFunctions,
     ErrorInfo,
     FreeKeys,
@@ -50,9 +51,11 @@ from jupyter_dist.messages import (
     Refused,
     SetInlineMax,
     StopAttempt,
+    TakeCode,
     TaskErred,
     Welcome,
     Withdraw,
+    WorkerSample,
 )
 from jupyter_dist.settings import Settings
 
@@ -82,6 +85,9 @@ class WorkerMachine:
             Arrived: self._on_arrived,
             FetchFailed: lambda event, _now: on_fetch_failed(self._state, event),
             Refused: self._on_refused,
+            TakeCode: lambda message, _now: self._state.effects.code.append(message),
+            CodeTaken: lambda event, _now: self._state.effects.says.append(event),
+            WorkerSample: lambda event, _now: self._state.effects.says.append(event),
             Kept: lambda message, _now: rejoining.on_kept(self._state, message),
         }
 

@@ -1,5 +1,6 @@
 """A scheduler's machine on a bench: peers are numbers, time is moved by hand, what was said is kept by receiver."""
 
+import dataclasses
 from collections import defaultdict
 from itertools import count
 
@@ -58,23 +59,16 @@ class Bench:
 
     def __init__(self, *, detached=False, **changes):
         self.now = 100.0
-        self.settings = Settings(**changes)
-        self.records = defaultdict(dict)  # what the journal has
-        self.machine = SchedulerMachine(self.settings, 1, "bench", self.now, wall_offset_s=1e9, detached=detached)
+        self.machine = SchedulerMachine(Settings(**changes), 1, "bench", self.now, wall_offset_s=1e9, detached=detached)
         self.state = self.machine.state
         self.sent = defaultdict(list)
         self.closes = {}
         self.stopped = ""
         self.pids = {}
+        self.records = defaultdict(dict)  # the journal
         self._sources = count(1)
         self._pids = count(1000)
         self._wishes = count(1)
-
-    def succeed(self):
-        """Have the scheduler die, all written down, and another begin; nobody is connected with that one."""
-        self.machine = SchedulerMachine(self.settings, self.state.epoch + 1, "bench", self.now, wall_offset_s=1e9)
-        self.state = self.machine.state
-        return self._take(self.machine.restore(self.records, self.now))
 
     def say(self, source, *events):
         return self._take(self.machine.handle(source, events, self.now))
@@ -83,16 +77,22 @@ class Bench:
         self.now += seconds
         return self._take(self.machine.tick(self.now))
 
+    def succeed(self, **changes):
+        """Have the scheduler die, and another go on with what it wrote down. Nobody is connected to that one."""
+        settings = dataclasses.replace(self.state.settings, **changes)
+        self.machine = SchedulerMachine(settings, self.state.epoch + 1, "bench", self.now, wall_offset_s=1e9)
+        self.state = self.machine.state
+        return self._take(self.machine.restore({kind: dict(found) for kind, found in self.records.items()}, self.now))
+
     def _take(self, effects):
+        for kind, key, record, _is_new in effects.journal:
+            self.records[kind].pop(key, None)
+            if record is not None:
+                self.records[kind][key] = record
         for source, messages in effects.sends.items():
             self.sent[source].extend(messages)
         self.closes.update(effects.closes)
         self.stopped = self.stopped or effects.stop
-        for change in effects.journal:
-            if change.record is None:
-                self.records[change.kind].pop(change.key, None)
-            else:
-                self.records[change.kind][change.key] = change.record
         self.machine.check()
         return effects
 

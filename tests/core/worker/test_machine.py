@@ -4,17 +4,20 @@ import pytest
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.worker.events import FetchFailed
-from jupyter_dist.core.worker.machine import WorkerMachine
+from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.errors import InvariantError
 from jupyter_dist.messages import (
     AssignedTask,
     AssignTask,
+    CodeFile,
+    CodeTaken,
     FreeKeys,
     FunctionBody,
     InputMissing,
     Refused,
     SetInlineMax,
     StopAttempt,
+    TakeCode,
     TaskErred,
     TaskFinished,
     Welcome,
@@ -58,6 +61,14 @@ def test_inline_limit_changed_is_told():
     bench = Bench()
     effects = bench.machine.handle(1, [SetInlineMax(0)], 0.0)
     assert effects.inline_bytes_max == 0
+
+
+def test_code_is_to_be_in_place_before_what_is_ready_and_its_answer_is_said():
+    bench = Bench()
+    effects = bench.machine.handle(1, [TakeCode(3, (CodeFile("m", "v", b"X = 1"),))], 0.0)
+    assert [message.number for message in effects.code] == [3]
+    effects = bench.machine.handle(LOCAL, [CodeTaken(3, None, (("m", "v"),))], 0.0)
+    assert effects.says == [CodeTaken(3, None, (("m", "v"),))]
 
 
 def test_free_unknown_key_changes_nothing():
