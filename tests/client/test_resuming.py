@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from jupyter_dist.messages import WantKeys, Welcome
 from tests.client.quiet import QuietCluster
 
 ALL = 1000  # more messages than were said
 
 
+@pytest.fixture
+def quiet(quiet: QuietCluster, monkeypatch: pytest.MonkeyPatch) -> QuietCluster:
+    """A scheduler that hears, and does not answer."""
+    monkeypatch.setattr(QuietCluster, "_answer", lambda *_: None)
+    return quiet
+
+
 def want(quiet: QuietCluster) -> asyncio.Task[object]:
-    """Ask for a key, of a scheduler that does not answer."""
+    """Ask for a key."""
 
     async def begin() -> asyncio.Task[object]:
-        quiet._answer = lambda message: None  # type: ignore[method-assign]
         return asyncio.ensure_future(quiet.session.ask(lambda request: WantKeys((("a", 1),), request)))
 
     asked = quiet.executor.loop.run(begin())
