@@ -65,7 +65,7 @@ class Bench:
         self.closes = {}
         self.stopped = ""
         self.pids = {}
-        self.records: defaultdict[int, dict] = defaultdict(dict)  # the journal
+        self.records: dict[int, dict[str, object]] = defaultdict(dict)  # the journal
         self._sources = count(1)
         self._pids = count(1000)
         self._wishes = count(1)
