@@ -195,7 +195,8 @@ class Everywhere(Front):
             given = [] if keys is None else [keys] if isinstance(keys, str) else list(keys)
             if not all(isinstance(key, str) for key in given):
                 raise TypeError(f"keys are texts, not {given!r}")
-            wanted = {future.key for future in containers.futures_of(self, futures)}.union(given)
+            found = [] if futures is None else containers.futures_of(self, futures)
+            wanted = {future.key for future in found}.union(given)
         self.session.check_open()
         return self.perform(self._call_stack(wanted))
 

@@ -7,7 +7,6 @@ Futures are equal only if they are the same object.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator
 from types import TracebackType
@@ -293,8 +292,6 @@ class Future:
 
     def __reduce__(self) -> tuple[object, ...]:
         travel.note(self)
-        if _noting.met is not None:
-            _noting.met[self.key] = self
         cluster = getattr(getattr(self.executor, "info", None), "cluster", "")
         return load_future, (cluster, self.key, self.label)
 
@@ -328,19 +325,6 @@ class _Callback:
         if wish.is_settled:
             function, future = self._function, self._future
             run_later(lambda: function(future))
-
-
-class _Noting(threading.local):
-    met: dict[str, Future] | None = None
-
-
-_noting = _Noting()
-
-
-def note_pickled(met: dict[str, Future] | None) -> dict[str, Future] | None:
-    """Note futures that this thread pickles from now on by key, or none; return where they were noted before."""
-    before, _noting.met = _noting.met, met
-    return before
 
 
 def load_future(cluster: str, key: str, label: str) -> Future:
@@ -377,5 +361,9 @@ async def want_noted(executor: Any, key: str, label: str) -> Wish:
         session.check_open()
         wish, is_new = session.table.wish(key, label)
     if is_new:
-        await Remotely(executor.loop, session.ask, lambda request: WantKeys(((key, wish.number),), request))
+        try:
+            await Remotely(executor.loop, session.ask, lambda request: WantKeys(((key, wish.number),), request))
+        except BaseException:
+            session.drop(wish)
+            raise
     return wish

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 from jupyter_dist.client.executor import Executor, default_executor
+from jupyter_dist.client.line import RETRY_S
 from jupyter_dist.client.pausing import staying
-from jupyter_dist.errors import UsageError
+from jupyter_dist.errors import NoClusterError, UsageError
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.processes import inside
+from jupyter_dist.processes.vitals import started_s
 
-KIND = "task"
+KIND = "task"  # see `core.scheduler.records.TASKS`
 
 
 class TaskExecutor(Executor):
@@ -34,9 +37,9 @@ class TaskExecutor(Executor):
             address=identity.address,
             secret=identity.secret,
             host=host.host,
-            pid=0,  # a worker does not know more of its cluster
-            process_started_s=0.0,
-            started_s=0.0,
+            pid=host.nanny,
+            process_started_s=started_s(host.nanny),
+            started_s=0.0,  # a worker does not know more of its cluster
             workers=0,
             threads_per_worker=0,
             detached=False,
@@ -65,6 +68,21 @@ class TaskExecutor(Executor):
         """Do nothing."""
 
 
+def _start(host: inside.Host) -> TaskExecutor:
+    """Return a new one with a session. A scheduler that is not there is waited for: as long as we live, one comes."""
+    until_s = time.monotonic() + host.settings.reconnect_s_max
+    while True:
+        executor = TaskExecutor(host)
+        try:
+            executor.start()
+        except NoClusterError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(RETRY_S)
+        else:
+            return executor
+
+
 class _Pair:
     """The executors of this process's tasks, made when they are needed, and made anew when their session is over."""
 
@@ -84,8 +102,7 @@ class _Pair:
         with staying(), self._lock:
             blocking, other = self._blocking, self._asynchronous
             if blocking is None or other is None or blocking.is_closed:
-                blocking = TaskExecutor(host)
-                blocking.start()
+                blocking = _start(host)
                 other = blocking.make_twin(host)
                 self._blocking, self._asynchronous = blocking, other
             return blocking, other

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from jupyter_dist.client import containers, inspection
+from jupyter_dist.client.blocking import Remotely
 from jupyter_dist.client.calls import check_count, check_timeout
 from jupyter_dist.client.front import Front
 from jupyter_dist.client.future import Future
+from jupyter_dist.client.rounds import look_around
 from jupyter_dist.client.waiting import FAILED
 from jupyter_dist.errors import UsageError
 from jupyter_dist.messages import RebalanceKeys, ReplicateKeys, RestartWorkers, RetireWorkers
@@ -194,4 +196,7 @@ class Moving(Front):
         for name in given:
             if not isinstance(name, str):
                 raise TypeError(f"a worker is named by a text, not by {name!r}")
-        return tuple(inspection.chosen_workers(await self.describe(), given))
+        snapshot = await self.describe()
+        if snapshot.recovering:  # they may be on their way back
+            snapshot = await Remotely(self.loop, look_around, self.session)
+        return tuple(inspection.chosen_workers(snapshot, given))

@@ -15,7 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jupyter_dist.client.future import Future, note_pickled
+from jupyter_dist.client import travel
+from jupyter_dist.client.future import Future
 from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.ids import new_token
@@ -48,19 +49,19 @@ def pack_function(function: Callable[..., Any], label: str | None = None, code: 
         As `Shipping.cover`.
     """
     label = (label or label_of(function)).encode(errors="replace").decode()  # a name may be no text
-    met: dict[str, Future] = {}
-    before = note_pickled(met)
+    met: list[Future] = []
+    before = travel.note_in(met)
     try:
         body = dump_by_value(function)
     except Exception as error:
         raise PackingError(f"the function {label!r} cannot be pickled: {_words(error)}") from error
     finally:
-        note_pickled(before)
+        travel.note_in(before)
     packed = FunctionBody(digest(body), label, body)
     if code is not None:
         packed = code.cover_function(packed)
     if met:
-        _closures[packed.id] = tuple(map(weakref.ref, met.values()))
+        _closures[packed.id] = tuple(map(weakref.ref, dict.fromkeys(met)))
         while len(_closures) > CLOSURES_MAX:
             _closures.popitem(last=False)
     return packed
@@ -86,19 +87,16 @@ def pack_arguments(
     """
     futures: dict[str, Future] = {}
     call = (tuple(replace_futures(arg, futures) for arg in args), replace_futures(dict(kwargs), futures))
-    held: dict[str, Future] = {}
-    before = note_pickled(held)
+    met: list[Future] = []
+    before = travel.note_in(met)
     try:
         arguments = dump(call)
     except Exception as error:
         raise _blame_argument(args, kwargs, error) from error
     finally:
-        note_pickled(before)
-    for closed_over in _closures.get(function.id, ()):
-        future = closed_over()
-        if future is not None:
-            held[future.key] = future
-    return arguments, futures, tuple(held.values()) if held else ()
+        travel.note_in(before)
+    met += [future for closed_over in _closures.get(function.id, ()) if (future := closed_over()) is not None]
+    return arguments, futures, tuple({future.key: future for future in met}.values()) if met else ()
 
 
 def pack_outside(

@@ -434,12 +434,15 @@ class Session:
         self._flush()
 
     def _ask_again(self) -> list[Message]:
-        """Return the requests to repeat; those that may have been granted already are answered with an error."""
+        """Return the requests to repeat; those that may have been granted already are answered with an error.
+
+        One that nobody waits for any more is not repeated: what it asked for may have been let go since.
+        """
         again: list[Message] = []
         for request, (answer, message) in tuple(self._answers.items()):
             if self._outgoing.is_waiting(message):
                 continue  # it was not said yet
-            if isinstance(message, REPEATABLE):
+            if isinstance(message, REPEATABLE) and not answer.done():
                 again.append(message)
             elif isinstance(message, PutCode):
                 again.append(_ask_after(message))

@@ -1,4 +1,4 @@
-"""How Futures travel inside values that a cluster keeps: who packs one notes it, who loads one says for whom.
+"""How Futures travel inside calls, and values that a cluster keeps: who packs one notes it, who loads one says for whom.
 
 Futures are found by the pickler itself, so they may be anywhere in a value. Both notes are of one thread, and of the time
 in which it packs or loads.
@@ -31,15 +31,21 @@ def readers() -> tuple[Any, ...]:
     return () if _travel.reader is None else (_travel.reader,)
 
 
+def note_in(noted: list[Any] | None) -> list[Any] | None:
+    """Note the Futures that are pickled from now on there, or nowhere; return where they were noted before."""
+    before, _travel.noted = _travel.noted, noted
+    return before
+
+
 @contextmanager
 def noting() -> Iterator[list[Any]]:
     """Note the Futures that are pickled inside; one may be noted more than once."""
     noted: list[Any] = []
-    before, _travel.noted = _travel.noted, noted
+    before = note_in(noted)
     try:
         yield noted
     finally:
-        _travel.noted = before
+        note_in(before)
 
 
 @contextmanager

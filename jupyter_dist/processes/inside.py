@@ -33,6 +33,7 @@ class Host(msgspec.Struct, frozen=True):
     host: str
     objects: tuple[str, ...] = ()  # the folders of the host's object store
     settings: Settings = Settings()
+    nanny: int = 0  # the process whose child it is, and with which its cluster ends
 
 
 class Runner(Protocol):

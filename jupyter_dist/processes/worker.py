@@ -324,7 +324,7 @@ def main(config: WorkerConfig) -> None:
     if os.getppid() != parent:
         os._exit(EXIT_ORPHAN)  # it died before the kernel was asked
     _prepare_process(config)
-    inside.enter(inside.Host(config.identity, config.name, config.host, config.objects, config.settings))
+    inside.enter(inside.Host(config.identity, config.name, config.host, config.objects, config.settings, parent))
     loop = new_event_loop()
     worker = Worker(config, loop, PageWriter(config.page, entries_of(config.slots, config.settings)))
     loop.call_soon(watch_signals, loop, open_wakeup(), lambda: worker.leave("it was asked to end (SIGTERM)"))

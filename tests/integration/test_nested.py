@@ -16,6 +16,7 @@ from jupyter_dist import Executor, as_completed, default_executor, get_executor,
 from jupyter_dist.errors import ClusterClosedError, FutureCancelledError, TaskTimeoutError, UsageError
 from jupyter_dist.settings import Settings
 from tests.integration.conftest import wait_until
+from tests.integration.test_scheduler_death import kill_scheduler
 
 PATIENCE_S = 60
 
@@ -164,6 +165,41 @@ def outlive():
 
 def test_parent_on_the_only_worker_is_not_blamed_for_its_child(single):
     assert single.submit(outlive).result(PATIENCE_S) == 2
+
+
+def nest_and_note(folder, depth):
+    """Wait for one that waits for one, and leave a mark for each run."""
+    with (folder / f"run-{depth}").open("a") as file:
+        file.write("x")
+    if not depth:
+        (folder / "deepest").touch()
+        wait_until((folder / "go").exists, "the word to go")
+        return 0
+    return 1 + get_executor().submit(nest_and_note, folder, depth - 1).result()
+
+
+def test_scheduler_killed_while_parents_wait_in_the_only_slot_nothing_runs_twice(single, tmp_path):
+    future = single.submit(nest_and_note, tmp_path, 10)
+    wait_until((tmp_path / "deepest").exists, "the deepest runs")
+    kill_scheduler(single)
+    (tmp_path / "go").touch()
+    assert future.result(PATIENCE_S) == 10
+    assert [(tmp_path / f"run-{depth}").read_text() for depth in range(11)] == ["x"] * 11
+    assert single.submit(nest, 5).result(PATIENCE_S) == 5
+
+
+def begin_late(folder):
+    (folder / "began").touch()
+    wait_until((folder / "go").exists, "the word to go")
+    return get_executor().submit(inc, 1).result()
+
+
+def test_scheduler_killed_before_a_task_asks_for_the_cluster_does_not_fail_it(single, tmp_path):
+    future = single.submit(begin_late, tmp_path)
+    wait_until((tmp_path / "began").exists, "the task runs")
+    kill_scheduler(single)
+    (tmp_path / "go").touch()
+    assert future.result(PATIENCE_S) == 2
 
 
 # -- which executor, and futures that travel -----------------------------------------------------------------------------

@@ -113,3 +113,19 @@ def test_scheduler_killed_data_that_nobody_knows_of_any_more_is_removed(own_exec
     assert own_executor.submit(len, kept).result(timeout=10) == LARGE
     kept.release()
     wait_until(lambda: not store.names(), "the rest is freed")
+
+
+def test_results_of_workers_that_left_outlive_the_scheduler(own_executor, tmp_path):
+    done = own_executor.map(note, [str(tmp_path)] * 6, range(6), size=LARGE, pure=False)
+    own_executor.gather(done)
+    first, *others = sorted(worker.name for worker in own_executor.snapshot().workers)
+    own_executor.retire_workers([first], remove=False)  # what it held is with the others
+    kill_scheduler(own_executor)
+    own_executor.wait_for_workers(len(others), timeout=20)
+    assert own_executor.retire_workers(others, remove=False) == others  # and now in the object store
+    kill_scheduler(own_executor)
+    own_executor.scale(1)
+    sums = own_executor.map(len, own_executor.gather(done))
+    assert own_executor.gather(sums) == [2] * 6
+    assert own_executor.gather(own_executor.map(len, [done[:3], done[3:]])) == [3, 3]
+    assert count_runs(tmp_path) == dict.fromkeys(range(6), 1)

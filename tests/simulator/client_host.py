@@ -44,7 +44,11 @@ ATTACHING = 1_000_000  # the number of requests of one that attaches
 class ClientHost:
     """One client process with one session."""
 
-    def __init__(self, parties: Parties, name: str, session_name: str = "", kind: str = "script") -> None:
+    kind = "script"
+    linger_s = LINGER_S
+    pid = 1
+
+    def __init__(self, parties: Parties, name: str, session_name: str = "") -> None:
         self.parties = parties
         self.world = parties.world
         self.name = name
@@ -57,7 +61,6 @@ class ClientHost:
         self.restarts: dict[int, list[Wish]] = {}  # request -> what was wished for by then
         self.moves: dict[int, Any] = {}  # unanswered requests about where things are
         self._reading: dict[int, list[str]] = {}  # number of a wish -> holders that are still to be asked
-        self._kind = kind
         self._watchers: dict[Wish, Callable[[], None]] = {}  # who waits for a wish to settle
         self._outgoing = Outgoing()
         self._is_welcome = False
@@ -67,7 +70,7 @@ class ClientHost:
     def _connect(self) -> None:
         if self.is_open:
             self._link = self.parties.scheduler.accept(self)
-            self._link.up.send([OpenSession(self.name, self._kind, self.session_name, LINGER_S, 1)])
+            self._link.up.send([OpenSession(self.name, self.kind, self.session_name, self.linger_s, self.pid)])
 
     def say(self, *messages: Any) -> None:
         """Say something to the scheduler, now or when there is one."""

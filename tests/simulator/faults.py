@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from tests.simulator.client_host import ClientHost
 from tests.simulator.nanny_host import NannyHost
 from tests.simulator.parties import Parties
 from tests.simulator.script import Script
@@ -114,8 +115,13 @@ class Faults:
         self.parties.scheduler.crash()
 
     def _break_client(self) -> None:
-        if self.script.alive():
-            self.world.rng.choice(self.script.alive()).break_link()
+        sessions = [*self.script.alive(), *self._task_sessions()]
+        if sessions:
+            self.world.rng.choice(sessions).break_link()
+
+    def _task_sessions(self) -> list[ClientHost]:
+        workers = [worker for nanny in self.nannies.values() for worker in nanny.workers.values() if worker is not None]
+        return [worker.tasks for worker in workers if worker.tasks is not None and worker.tasks.is_open]
 
     def _lose_value(self) -> None:
         worker = self._worker()

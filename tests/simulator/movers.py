@@ -100,14 +100,13 @@ class Movers:
 
     # -- calm --------------------------------------------------------------------------------------------------------
 
-    def are_workers_leaving(self) -> bool:
-        """Whether workers leave just now; those that were only emptied are replaced."""
+    def renew_emptied(self) -> None:
+        """Have workers replaced that were emptied, and are given nothing more."""
         state = self.parties.scheduler.machine.state
         emptied = tuple(member.name for member, going in state.moves.leaving.items() if going.is_out)
         for client in self.script.alive()[:1]:
             if emptied:
                 client.ask(RestartWorkers(self._ask(client, "restart-workers"), emptied))
-        return bool(state.moves.leaving or state.moves.retire_requests)
 
     def what_is_unanswered(self) -> str:
         """Return a request that nobody answered."""

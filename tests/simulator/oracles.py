@@ -19,12 +19,14 @@ from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.lifetime import is_clean
 from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES, CHARGES_MAX
 from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.scheduler.submission import LET_GO, UNWRITTEN
 from jupyter_dist.messages import (
     Answer,
     AssignTask,
     Cancel,
     ErrorInfo,
     InputMissing,
+    KeyCancelled,
     MissingValue,
     RegisterWorker,
     ReplaceWorkers,
@@ -40,6 +42,7 @@ from jupyter_dist.messages import (
 from tests.simulator.swarm import DEATHS
 from tests.simulator.world import World
 
+FORGOTTEN = (LET_GO, UNWRITTEN)
 HARMLESS = frozenset({"kill-scheduler", "pause-scheduler", "break-client", "break-nanny"})  # these lose no result
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
 LINGER_S = 5.0  # how long a lost session is kept
@@ -73,8 +76,9 @@ class Oracles:
         self.is_missed = False  # somebody said that a value is not where it was said to be, or gave its holder up
         self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
         self.died_with: dict[str, set[str]] = {}  # session -> keys its client knew the end of when it was killed
+        self.cancelled: set[tuple[str, int]] = set()  # wishes, by session, that were cancelled for a good reason
         self.names: set[tuple[str, str]] = set()  # all that any key was ever called
-        self._lost: dict[str, tuple[float, set[str]]] = {}  # session -> since when it is lost, and what it wants
+        self._lost: dict[str, tuple[float, set[str]]] = {}  # session -> until when it is kept, and what it wants
         self._leaving = ""  # the session whose connection is about to end
         self._taken: dict[str, tuple[str, int, int]] = {}  # key -> how its task is before it is taken over
 
@@ -205,10 +209,17 @@ class Oracles:
                 self.world.fail(f"{task.key} was handed out {self.assigned[task.key]} times")
         elif isinstance(message, StopAttempt):
             self.current.pop(message.attempt, None)
+        elif isinstance(message, KeyCancelled):
+            self._note_cancelled(receiver, message)
         elif isinstance(message, ReplaceWorkers):
             self._judge_replaced(message)
         elif isinstance(message, Answer) and not message.error and message.snapshot is None:
             self._judge_fresh(message)
+
+    def _note_cancelled(self, receiver: int, message: KeyCancelled) -> None:
+        session = None if self.state is None else self.state.session_of.get(receiver)
+        if session is not None and message.reason not in FORGOTTEN:
+            self.cancelled.update((session.id, wish) for wish in message.wishes)
 
     def _judge_replaced(self, message: ReplaceWorkers) -> None:
         """A worker that its nanny saw at work must be left alone."""
@@ -267,15 +278,15 @@ class Oracles:
         if self._leaving and self._leaving not in lost:
             self.world.fail(f"{self._leaving} ended with its connection")
         self._leaving = ""
-        for name, (since_s, keys) in tuple(self._lost.items()):
+        for name, (until_s, keys) in tuple(self._lost.items()):
             if is_restart:
                 keys.clear()
             if name not in lost:
-                self._judge_ended(name, since_s, keys, is_taken=name in taken)
+                self._judge_ended(name, until_s, keys, is_taken=name in taken)
             elif keys != {task.key for task in lost[name].wants}:
                 self.world.fail(f"{name} is lost, wanted {keys} and wants {lost[name].wants}")
         for name in lost.keys() - self._lost.keys():
-            self._lost[name] = (self.world.now, {task.key for task in lost[name].wants})
+            self._lost[name] = (self.world.now + lost[name].linger_s, {task.key for task in lost[name].wants})
             is_all_heard = not self.world.swarm.actions["restart"] and self.world.swarm.faults.isdisjoint(DEATHS)
             if is_all_heard and not self.died_with.get(name, set()) <= self._lost[name][1]:
                 self.world.fail(f"{name} was killed with {self.died_with[name]}; of these only {self._lost[name]} left")
@@ -283,12 +294,12 @@ class Oracles:
             self._judge_taken(key, *before)
         self._taken = {}
 
-    def _judge_ended(self, name: str, since_s: float, keys: set[str], *, is_taken: bool) -> None:
+    def _judge_ended(self, name: str, until_s: float, keys: set[str], *, is_taken: bool) -> None:
         state = self.state
         assert state is not None
         del self._lost[name]
         self.let_go.update(keys - self._taken.keys())
-        is_overdue = self.world.now - since_s >= LINGER_S
+        is_overdue = self.world.now >= until_s
         if not is_taken and not is_overdue and name not in state.sessions:
             self.world.fail(f"the lost session {name} ended before its time")
 
@@ -326,8 +337,8 @@ class Oracles:
 
     def judge_wish(self, client: str, wish: Wish) -> None:
         """Judge a wish that changed."""
-        is_joined = self.world.nesting.is_used  # then it may wish for what is gone already
-        if wish.status == "cancelled" and "before it had written" in wish.reason and not is_joined:
+        is_forgotten = wish.status == "cancelled" and wish.reason in FORGOTTEN
+        if is_forgotten and (client, wish.number) not in self.cancelled:  # else it may not have heard it
             self.world.fail(f"{client}: {wish.key} was forgotten with the scheduler")
         delivered = self._settled.get((client, wish.number))
         now_is = (wish.status, wish.value)

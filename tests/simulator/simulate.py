@@ -116,9 +116,7 @@ class Simulation:
             return
         if not self.script.alive() and (self.world.extras.is_used or self.world.has_moves):
             self.script.open()  # what was kept by those who are gone needs workers too
-        if self.movers.are_workers_leaving():
-            self.world.clock.after(0.5, self._ask_for_workers)
-            return
+        self.movers.renew_emptied()
         is_whole = all(nanny.numbers >= set(range(self.world.swarm.workers)) for nanny in self.nannies.values())
         if not is_whole or scheduler.machine.state.adaptation is not None:
             # Fresh ones take the lowest numbers: then there is one of each name.

@@ -22,7 +22,7 @@ from jupyter_dist.core.scheduler.moves import Moves, Rebalance
 from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker.state import State as WorkerState
-from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, Release, TakeOver, TaskFinished
+from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, Release, TakeOver, TaskFinished, WantKeys
 from tests.simulator.simulate import simulate
 
 SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
@@ -300,11 +300,24 @@ def blame_those_who_wait(patch):
     patch.setattr(recovery, "charged_attempts", lambda given: (*given.attempts, *given.waiting) if given else ())
 
 
+def forget_what_was_joined(patch):
+    """Do not write down which keys of others a client wants."""
+    join = machine.CLIENT[WantKeys]
+
+    def on_want_keys(the_state, session, message, now):
+        with pytest.MonkeyPatch.context() as forgetful:
+            forgetful.setattr(the_state.ledger, "want", lambda *_: None)
+            join(the_state, session, message, now)
+
+    patch.setitem(machine.CLIENT, WantKeys, on_want_keys)
+
+
 PLANTS = (
     leave_with_everything,
     move_before_it_is_copied,
     forget_what_was_stored_in_vain,
     lose_retirements_of_the_dead,
+    forget_what_was_joined,
     lose_those_who_wait,
     reckon_with_those_who_wait,
     blame_those_who_wait,

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler.records import TASKS
 from jupyter_dist.core.worker.effects import (
     Effects,
     Fetched,
@@ -73,6 +74,27 @@ class Run:
         return self.ready.task.attempt
 
 
+class TaskSession(ClientHost):
+    """The session of a worker's tasks. It lives in the worker's process: what that does not hear, it does not either."""
+
+    kind = TASKS
+    linger_s = 0.5
+
+    def __init__(self, worker: WorkerHost, name: str) -> None:
+        self.pid = worker.pid
+        self._worker = worker
+        super().__init__(worker.parties, name, name)
+
+    def _connect(self) -> None:
+        self._worker.do(super()._connect)
+
+    def received(self, link: Link, messages: Sequence[Any]) -> None:
+        self._worker.do(partial(super().received, link, messages))
+
+    def disconnected(self, link: Link, reason: str) -> None:
+        self._worker.do(partial(super().disconnected, link, reason))
+
+
 class WorkerHost:
     """One worker process."""
 
@@ -94,7 +116,7 @@ class WorkerHost:
         self.slots: list[Run | None] = [None] * self.world.swarm.slots
         self.aside: list[Run] = []  # those that wait without a slot
         self.returning: list[Run] = []  # those of them that could go on
-        self.tasks: ClientHost | None = None  # the session of its tasks
+        self.tasks: TaskSession | None = None  # the session of its tasks
         self._link: Link | None = None
         self._is_welcome = False
         self._links = count(LOCAL + 1)
@@ -365,7 +387,7 @@ class WorkerHost:
         child = world.plans.make((), world.swarm.poison, world.swarm.raising)
         world.nesting.bear(plan, child)
         if self.tasks is None or not self.tasks.is_open:
-            self.tasks = ClientHost(self.parties, f"tasks-{self.pid}-{len(world.plans.by_key)}", "task")
+            self.tasks = TaskSession(self, f"tasks-{self.pid}-{len(world.plans.by_key)}")
         self.tasks.submit([child], plan.key)
         self.tasks.watch(child.key, partial(self.do, partial(self._come_back, run, child.key)))
 

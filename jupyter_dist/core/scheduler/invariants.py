@@ -234,7 +234,8 @@ def _jobs_agree(state: State) -> Iterator[str]:
         if not job.flying and not (job.todo and moves.copies):
             yield f"{job} waits for nothing"
     for member, retirement in moves.leaving.items():
-        is_waiting = retirement.flying or member.is_at_work or (retirement.todo and moves.copies)
+        is_unwritten = state.ledger.written < retirement.saved
+        is_waiting = is_unwritten or retirement.flying or member.is_at_work or (retirement.todo and moves.copies)
         if member.state == "retiring" and not is_waiting and (retirement.ends or not retirement.is_out):
             yield f"{member} should have left"
     for member in state.members.values():

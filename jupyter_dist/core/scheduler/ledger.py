@@ -124,10 +124,11 @@ class Ledger:
             record = DataRecord(task.order, task.type_name, b"", "", task.nbytes, is_gone=True)
             self._write_row(task, DATA, task.key, record)
 
-    def replace(self, task: Task) -> None:
-        """Note that a result is elsewhere than its record says."""
+    def replace(self, task: Task) -> int:
+        """Note that a result is elsewhere than its record says; return the number of the batch this will be in."""
         self.leave_memory(task)
         self.results.append(task)
+        return self.number + 1
 
     def fail(self, task: Task, error: ErrorInfo) -> None:
         """Note an error that began with this task; those made from it have it from here."""

@@ -4,7 +4,7 @@ from jupyter_dist.core.scheduler import moving, retiring
 from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY
 from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.goals import wanted_workers
-from jupyter_dist.core.scheduler.records import Session
+from jupyter_dist.core.scheduler.records import TASKS, Session
 from jupyter_dist.core.scheduler.state import PendingRestart, State
 from jupyter_dist.messages import (
     Answer,
@@ -18,7 +18,7 @@ from jupyter_dist.messages import (
     StopHost,
 )
 
-NOBODY = frozenset({"observer", "task"})  # kinds of sessions that do not keep a cluster: tasks are work, if they run
+NOBODY = frozenset({"observer", TASKS})  # kinds of sessions that do not keep a cluster: tasks are work, if they run
 
 
 def on_restart(state: State, session: Session, message: RestartCluster, now: float) -> None:

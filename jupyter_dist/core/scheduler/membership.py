@@ -6,7 +6,7 @@ is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lea
 
 from jupyter_dist.core.scheduler import code, lineage, recovery, rejoining, replay, submission
 from jupyter_dist.core.scheduler.coordination import departures
-from jupyter_dist.core.scheduler.records import Member, Nanny, Session
+from jupyter_dist.core.scheduler.records import TASKS, Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     DeathCertificate,
@@ -219,9 +219,20 @@ def on_tick(state: State, now: float) -> None:
     for nanny in state.nannies.values():
         replace_strays(state, nanny, now)
     for session in tuple(state.sessions.values()):
-        if not session.incarnation and now >= session.expires_s:
+        if session.incarnation or now < session.expires_s:
+            continue
+        if session.kind == TASKS and is_worker(state, session.pid):
+            session.expires_s = now + state.settings.heartbeat_s  # it is silent as its worker is, and may yet come back
+        else:
             close_session(state, session, now)
     departures.on_tick(state, now)
+
+
+def is_worker(state: State, pid: int) -> bool:
+    """Whether a process is a worker that lives, as far as anybody knows."""
+    if any(member.pid == pid and member.state != "dying" for member in state.members.values()):
+        return True
+    return any(seen == pid for nanny in state.nannies.values() for seen, _state, _cpu in nanny.pulses.values())
 
 
 def is_busy(state: State, member: Member, now: float) -> bool:

@@ -96,6 +96,7 @@ class Retirement(Job):
         self.replaced = replaced
         self.for_scale = for_scale
         self.seen = -1  # results it held when these were last looked at
+        self.saved = 0  # the batch of the journal that says where its results are
         self.is_out = False
         self.refusal = ""
 

@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 
 from jupyter_dist.core.scheduler.arcs import MEMORY
-from jupyter_dist.core.scheduler.moves import Copy, Job, Rebalance, Replication
+from jupyter_dist.core.scheduler.moves import Copy, Job, Rebalance, Replication, Retirement
 from jupyter_dist.core.scheduler.records import Member, Session, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -162,7 +162,10 @@ def on_copy_made(state: State, member: Member, message: CopyMade, _now: float) -
         state.freed.append(copy.name)
     else:
         copy.task.stored = copy.name
-        state.ledger.replace(copy.task)
+        saved = state.ledger.replace(copy.task)
+        for job in copy.jobs:
+            if isinstance(job, Retirement):
+                job.saved = saved
 
 
 def on_copy_failed(state: State, member: Member, message: CopyFailed, _now: float) -> None:

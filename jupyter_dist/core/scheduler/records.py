@@ -274,6 +274,9 @@ class Names:
         return name in self._keys
 
 
+TASKS = "task"  # the kind of a session of a worker's tasks
+
+
 class Session:
     """A client as the scheduler sees it. It outlives its connection for ``linger_s``."""
 

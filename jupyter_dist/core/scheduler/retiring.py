@@ -2,9 +2,9 @@
 
 A worker that retires is given nothing more. What it has in hand is taken back, what it runs goes on to its end, and
 what it alone holds is copied: to another worker, or into the host's object store when no other can take it. An attempt
-that waits for something of the cluster is waited for too, unless that may be what cannot begin because of this. Then it is
-out: its nanny ends its process and keeps one fewer, or, for one that was sent SIGTERM, starts another. A worker whose
-results cannot be saved stays, and whoever asked hears why.
+that waits for something of the cluster is waited for too, unless that may be what cannot begin because of this. When
+the journal says where everything is, the worker is out: its nanny ends its process and keeps one fewer, or, for one that
+was sent SIGTERM, starts another. A worker whose results cannot be saved stays, and whoever asked hears why.
 
 `scale` downwards goes the same way; it picks the workers that are idle and hold least.
 """
@@ -199,7 +199,7 @@ def _is_through(state: State, retirement: Retirement, now: float) -> bool:
         unsafe = (task for task in member.held if not _is_safe(task, member))
         retirement.todo.extend(task for task in unsafe if task not in retirement.failed)
         if not retirement.todo and not member.is_at_work:
-            return True
+            return state.ledger.written >= retirement.saved
     return False
 
 

@@ -41,6 +41,7 @@ GUESS_S = 0.5  # how long a task of an unknown function is expected to take
 TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
 IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
 DEPTH_STEP = 1 << 48  # more than there are submissions
+DEPTH_MAX = 1 << 14  # deeper ones are not told apart: a place is to be a number of 64 bits
 
 
 class FunctionEntry:
@@ -145,7 +146,9 @@ class State:
     def next_order(self, parent: Task | None = None) -> int:
         """Return the place of a new task in the order of submission; what a task submits comes before what others do."""
         self._last_order += 1
-        return self._last_order if parent is None else self._last_order + (parent.order // DEPTH_STEP - 1) * DEPTH_STEP
+        if parent is None:
+            return self._last_order
+        return self._last_order + max(parent.order // DEPTH_STEP - 1, -DEPTH_MAX) * DEPTH_STEP
 
     def skip_orders(self, last: int) -> None:
         """Leave places in the order of submission to tasks of the scheduler before."""

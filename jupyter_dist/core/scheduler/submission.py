@@ -24,6 +24,9 @@ from jupyter_dist.messages import (
     WantKeys,
 )
 
+UNKNOWN = "the cluster does not know it any more"
+LET_GO = f"{UNKNOWN}: it was let go while the connection was lost"
+UNWRITTEN = "the scheduler died before it had written down what this is"
 KEYS_SHOWN = 3  # in a reason, and of each:
 KEY_CHARS_SHOWN = 100
 
@@ -89,7 +92,7 @@ def on_want_keys(state: State, session: Session, message: WantKeys, now: float) 
         tell_now(state, session, task)
         lineage.activate(state, task, now)
     if unknown:
-        state.say(session.incarnation, KeyCancelled(tuple(unknown), "the cluster does not know it any more"))
+        state.say(session.incarnation, KeyCancelled(tuple(unknown), UNKNOWN))
     if message.request:
         state.say(session.incarnation, Answer(message.request))
 
@@ -189,15 +192,12 @@ def on_claim(state: State, session: Session, message: ClaimWishes, now: float) -
 
     What it wishes for and nobody here knows is cancelled; what it was said to wish for and does not is released.
     """
+    reason = session.missed or (UNWRITTEN if session.is_awaited else LET_GO)
     session.is_awaited = False
     claimed = message.wishes + (message.delivered if session.missed else ())
     wants = {task.key: wish for task, wish in session.wants.items()}
     unknown = tuple(wish for wish, key in claimed if wants.get(key) != wish)
     if unknown:
-        reason = (
-            session.missed
-            or "the cluster does not know it: its scheduler died before it had written it down, or it was let go"
-        )
         state.say(session.incarnation, KeyCancelled(unknown, reason))
     session.missed = ""
     known = {wish for wish, _ in message.wishes + message.delivered}

@@ -5,6 +5,7 @@ from collections import defaultdict
 from itertools import count
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler.ledger import ACK_S
 from jupyter_dist.core.scheduler.machine import SchedulerMachine
 from jupyter_dist.messages import (
     AssignTask,
@@ -65,7 +66,7 @@ class Bench:
         self.closes = {}
         self.stopped = ""
         self.pids = {}
-        self.records = defaultdict(dict)  # the journal
+        self.records: dict[int, dict[str, object]] = defaultdict(dict)  # the journal
         self._sources = count(1)
         self._pids = count(1000)
         self._wishes = count(1)
@@ -76,6 +77,11 @@ class Bench:
     def tick(self, seconds=0.0):
         self.now += seconds
         return self._take(self.machine.tick(self.now))
+
+    def write(self):
+        """Have everything that happened be on the disk, and what waits for that go on."""
+        self.machine.written(self.state.ledger.number, self.now)
+        return self.tick(ACK_S)
 
     def succeed(self, **changes):
         """Have the scheduler die, and another go on with what it wrote down. Nobody is connected to that one."""
@@ -117,9 +123,9 @@ class Bench:
         self.say(source, RegisterNanny(name, "h", 1, workers))
         return source
 
-    def client(self, session="", kind="script", linger_s=5.0):
+    def client(self, session="", kind="script", linger_s=5.0, pid=1):
         source = next(self._sources)
-        self.say(source, OpenSession(session or f"session-{source}", kind, "", linger_s, 1))
+        self.say(source, OpenSession(session or f"session-{source}", kind, "", linger_s, pid))
         return source
 
     def pulse(self, nanny, name, state, cpu=0.0, pid=1000):

@@ -229,7 +229,7 @@ def test_scheduler_that_dies_is_followed_by_one_that_has_all_code_in_its_order()
     ]
     assert told(bench, bench.worker()) == ["b", "a", "up"]
     mine = bench.client("mine")
-    bench.say(bench.client("third"), PutCode(0, (module("c", b"0" * 14),)))
+    bench.say(bench.client("third"), PutCode(0, (module("c", b"0" * 15),)))
     assert bench.heard(mine, CodeReplaced) == [CodeReplaced(("b", "a"))]
     bench.succeed()
     assert list(bench.state.code.entries) == ["up", "c"]

@@ -151,6 +151,7 @@ def test_last_worker_stores_its_results_and_a_late_one_is_freed_again():
     assert (first.key, first.name) == ("a", f"{first.copy:032x}")
     bench.say(cluster.workers[0], CopyMade(first.copy))
     bench.release(cluster.client, "b")
+    bench.write()
     assert cluster.answers() == [Answer(9, names=("w0",))]
     assert bench.heard(cluster.nanny, FreeObjects) == [FreeObjects((second.name,))]
     assert bench.task("a").stored == first.name
@@ -271,6 +272,7 @@ def test_scale_down_ends_those_that_are_not_up_yet_then_retires_the_idle():
     bench.say(cluster.client, ScaleCluster(3, 0))
     copy = cluster.one(0, StoreCopy)
     bench.say(cluster.workers[0], CopyMade(copy.copy))
+    bench.write()
     assert cluster.ended() == ["w0"]
     assert bench.task("x").stored
 
@@ -440,6 +442,8 @@ def test_result_that_was_stored_is_known_to_the_scheduler_that_follows():
     cluster.retire("w0")
     x, y = bench.heard(cluster.workers[0], StoreCopy)
     bench.say(cluster.workers[0], CopyMade(x.copy), CopyMade(y.copy))
+    assert cluster.ended() == []  # a scheduler that died now would not know of these
+    bench.write()
     assert cluster.ended() == ["w0"]
     session = bench.state.session_of[cluster.client].id
     bench.succeed()

@@ -3,15 +3,20 @@
 import pytest
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler import replay
 from jupyter_dist.core.scheduler.recovery import CHARGES_MAX
+from jupyter_dist.core.scheduler.state import DEPTH_MAX
+from jupyter_dist.core.scheduler.submission import LET_GO, UNWRITTEN
 from jupyter_dist.messages import (
     Answer,
     AttemptGoesOn,
     AttemptWaits,
     Cancel,
+    ClaimWishes,
     KeyCancelled,
     KeyErred,
     KeyFinished,
+    Pulse,
     StopAttempt,
     WantKeys,
 )
@@ -201,6 +206,16 @@ def test_children_run_before_what_was_submitted_earlier_deeper_ones_first(bench)
     assert [task.key for task in member(bench, worker).processing.values()] == order
 
 
+def test_place_of_a_task_is_a_number_of_64_bits_however_deep_it_is(bench):
+    client = bench.client()
+    bench.submit(client, "0")
+    for depth in range(DEPTH_MAX + 3):
+        bench.submit(client, str(depth + 1), parent=str(depth))
+        bench.release(client, str(depth))
+    order = bench.task(str(depth + 1)).order
+    assert -(2**63) < order < 0
+
+
 def test_session_of_tasks_does_not_keep_an_idle_cluster():
     bench = Bench(detached=True, idle_stop_s=10.0)
     bench.client(kind="task")
@@ -215,6 +230,123 @@ def test_session_without_linger_is_closed_with_its_connection(bench):
     bench.say(client, Disconnected("gone"))
     assert not bench.state.tasks
     assert not bench.state.sessions
+
+
+def test_session_of_tasks_is_kept_while_its_worker_lives(bench):
+    nanny, worker = bench.nanny(), bench.worker(nanny="n", pid=1234)
+    tasks = bench.client(kind="task", linger_s=1.0, pid=1234)
+    bench.submit(tasks, "child")
+    bench.say(tasks, Disconnected("connection reset"))
+    for _ in range(5):
+        bench.beat(worker)
+        bench.pulse(nanny, "w0", "running", 100.0, pid=1234)
+        bench.tick(1.0)
+    assert bench.states("child") == ["processing"]
+    bench.die(worker, nanny)
+    bench.say(nanny, Pulse(()))
+    bench.tick(2.0)
+    assert not bench.state.tasks
+    assert not bench.state.sessions
+
+
+def test_session_of_tasks_of_an_unheard_worker_is_kept_while_its_nanny_sees_it(bench):
+    nanny, worker = bench.nanny(), bench.worker(nanny="n", pid=1234)
+    tasks = bench.client(kind="task", linger_s=1.0, pid=1234)
+    bench.submit(tasks, "child")
+    bench.finish(worker, "child")
+    bench.say(tasks, Disconnected("connection reset"))
+    bench.pulse(nanny, "w0", "running", 100.0, pid=1234)
+    bench.say(worker, Disconnected("connection reset"))
+    bench.tick(2.0)
+    bench.tick(2.0)
+    assert bench.states("child") == ["memory"]
+    bench.say(nanny, Pulse(()))
+    bench.tick(2.0)
+    assert not bench.state.tasks
+
+
+# -- a scheduler that dies -----------------------------------------------------------------------------------------------
+
+
+def test_attempt_that_waits_goes_on_under_the_next_scheduler_and_its_child_runs_in_its_slot(bench):
+    client, worker = bench.client("c"), bench.worker()
+    tasks = bench.client("t", kind="task", linger_s=1.0, pid=bench.pids[worker])
+    bench.submit(client, "parent")
+    wait(bench, worker, "parent")
+    bench.submit(tasks, "child", parent="parent")
+    number = bench.attempt("parent")
+    bench.succeed()
+    bench.client("c")
+    bench.client("t", kind="task", linger_s=1.0, pid=bench.pids[worker])
+    worker = bench.worker(running=((number, "parent"),), pid=bench.pids[worker])
+    bench.tick(replay.CLAIM_S)
+    assert bench.attempt("parent") == number
+    wait(bench, worker, "parent")
+    bench.tick(3.0)
+    assert list(member(bench, worker).waiting) == [number]
+    assert bench.assigned(worker).keys() == {"child"}
+    bench.finish(worker, "child")
+    go_on(bench, worker, "parent")
+    bench.finish(worker, "parent")
+    assert bench.states("parent") == ["memory"]
+
+
+def test_attempt_that_waits_and_that_nobody_wants_any_more_has_no_slot_under_the_next_scheduler(bench):
+    client, worker = bench.client("c"), bench.worker()
+    bench.submit(client, "parent")
+    wait(bench, worker, "parent")
+    number = bench.attempt("parent")
+    bench.release(client, "parent")
+    bench.succeed()
+    worker = bench.worker(running=((number, "parent"),), pid=bench.pids[worker])
+    bench.tick(replay.CLAIM_S)
+    assert bench.heard(worker, StopAttempt) == [StopAttempt(number)]
+    bench.say(worker, AttemptWaits(number))
+    assert (member(bench, worker).load, member(bench, worker).waiting) == (0, {number: None})
+
+
+def test_place_of_a_child_and_what_it_holds_come_back_with_the_next_scheduler(bench):
+    client = bench.client("c")
+    bench.submit(client, "held")
+    bench.submit(client, "other")
+    bench.submit(client, "parent")
+    bench.submit(client, "child", held=("held",), parent="parent")
+    bench.submit(client, "grandchild", parent="child")
+    bench.release(client, "held")
+    orders = {key: task.order for key, task in bench.state.tasks.items()}
+    bench.succeed()
+    client = bench.client("c")
+    assert {key: task.order for key, task in bench.state.tasks.items()} == orders
+    assert bench.task("child").held == (bench.task("held"),)
+    bench.submit(client, "last")
+    assert bench.task("last").order > max(orders.values())
+    worker = bench.worker()
+    bench.tick(3.0)
+    assert next(iter(bench.assigned(worker))) == "grandchild"
+
+
+def test_want_of_anothers_key_comes_back_with_the_next_scheduler(bench):
+    first, second = bench.client("first"), bench.client("second")
+    bench.submit(first, "a")
+    bench.say(second, WantKeys((("a", 70),)))
+    bench.release(first, "a")
+    bench.succeed()
+    second = bench.client("second")
+    worker = bench.worker()
+    bench.tick(3.0)
+    bench.finish(worker, "a")
+    assert [message.wish for message in bench.heard(second, KeyFinished)] == [70]
+
+
+def test_claim_of_what_nobody_knows_says_whether_a_scheduler_died(bench):
+    client = bench.client("c")
+    bench.say(client, ClaimWishes(((70, "a"),)))
+    assert bench.heard(client, KeyCancelled) == [KeyCancelled((70,), LET_GO)]
+    bench.submit(client, "b")
+    bench.succeed()
+    client = bench.client("c")
+    bench.say(client, ClaimWishes(((70, "a"),)))
+    assert KeyCancelled((70,), UNWRITTEN) in bench.heard(client, KeyCancelled)
 
 
 # -- joining -------------------------------------------------------------------------------------------------------------
