@@ -39,9 +39,10 @@ from jupyter_dist.messages import (
 def choose_leaving(members: Iterable[Member], count: int) -> list[Member]:
     """Return the workers that are missed least: those that leave already, then those with least to do, least data.
 
-    Among equals the newest go first.
+    Among equals the one with the highest number goes first: the names that stay are those users know.
     """
-    order = sorted(members, key=lambda m: (m.state == "running", len(m.current()), m.held_bytes, -m.incarnation))
+    by_number = sorted(members, key=lambda m: (len(m.name), m.name), reverse=True)  # among equals the highest goes
+    order = sorted(by_number, key=lambda m: (m.state == "running", len(m.current()), m.held_bytes))
     return order[:count]
 
 
