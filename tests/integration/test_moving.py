@@ -44,7 +44,8 @@ def state_of(executor: Executor, name: str) -> str:
 
 
 def pid_of(executor: Executor, name: str) -> int:
-    return int(executor.scheduler_info()["workers"][name]["pid"])
+    """Return the worker's process id, 0 while there is no such worker."""
+    return int(executor.scheduler_info()["workers"].get(name, {"pid": 0})["pid"])
 
 
 def test_replicate_copies_to_all_then_drops_to_one(executor, tmp_path):
@@ -138,7 +139,7 @@ def test_sigterm_lets_the_task_end_and_moves_results_first(own_executor, tmp_pat
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: state_of(executor, "worker-0") == "retiring", "it retires")
     (tmp_path / "go").touch()
-    wait_until(lambda: len(executor.ncores()) == 2 and pid_of(executor, "worker-0") != pid, "another one is there")
+    wait_until(lambda: pid_of(executor, "worker-0") not in (pid, 0), "another one is there")
     assert int(running.result(20)[0]) == 1
     assert executor.submit(np.sum, kept, workers="worker-1").result(20) == int(kept_value.sum())
     assert runs(tmp_path / "log") == ["kept"]
