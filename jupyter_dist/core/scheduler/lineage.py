@@ -77,9 +77,11 @@ def finish(state: State, task: Task, now: float) -> None:
 def tell_finished(state: State, task: Task) -> None:
     """Tell the clients that want a task in memory what it is and where."""
     holders = tuple(member.address for member in task.holders) if task.holders else ()
-    for incarnation, wish in state.wishes(task):
-        message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders, task.stored)
-        state.effects.sends[incarnation].append(message)
+    for session in task.sessions:
+        if session.incarnation:
+            wish = session.wants[task]
+            message = KeyFinished(wish, task.key, task.value, task.nbytes, task.type_name, holders, task.stored)
+            state.effects.sends[session.incarnation].append(message)
 
 
 def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "") -> None:

@@ -5,7 +5,6 @@ message it has no right to closes that connection and changes nothing else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler import (
@@ -314,16 +313,18 @@ class SchedulerMachine:
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        adapt_at_s = None if state.adaptation is None else state.adaptation.due_s
-        others: tuple[float | None, ...] = (
+        due_s = self._ticked_s + state.settings.heartbeat_s
+        for other_s in (
             observing.deadline(state),
             state.retract_at_s,
             state.ledger.ack_due_s,
             state.recover_until_s,
-            adapt_at_s,
-        )
-        others += (state.admit_at_s,) if state.parked else ()
-        return min(self._ticked_s + state.settings.heartbeat_s, *(due for due in others if due is not None), inf)
+            state.adaptation.due_s if state.adaptation is not None else None,
+            state.admit_at_s if state.parked else None,
+        ):
+            if other_s is not None and other_s < due_s:
+                due_s = other_s
+        return due_s
 
     def tick(self, now: float) -> Effects:
         """Do what time asks for."""

@@ -8,8 +8,8 @@ from itertools import islice
 
 from jupyter_dist.core.scheduler import goals, lifetime
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
-from jupyter_dist.core.scheduler.records import Member, Session, Task, Watcher
-from jupyter_dist.core.scheduler.state import LabelEntry, State
+from jupyter_dist.core.scheduler.records import Member, Session, Tally, Task, Watcher
+from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     AdaptView,
     Answer,
@@ -165,7 +165,7 @@ def _worker_view(state: State, member: Member, now: float) -> WorkerView:
 
 
 def _function_views(state: State) -> tuple[FunctionView, ...]:
-    def active(entry: LabelEntry) -> tuple[int, int]:
+    def active(entry: Tally) -> tuple[int, int]:
         counts = entry.counts
         return counts[WAITING] + counts[QUEUED] + counts[PROCESSING], entry.finished
 

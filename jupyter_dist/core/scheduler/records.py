@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import KeysView
 
 from jupyter_dist.core.resources import Amounts, is_within
-from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
+from jupyter_dist.core.scheduler.arcs import RELEASED, STATES, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
 
 
@@ -23,6 +23,20 @@ class Group:
         self.kind = kind
         self.key = key
         self.live = live  # how many of them still need it
+
+
+class Tally:
+    """What all tasks of one label did since the start."""
+
+    __slots__ = ("counts", "finished", "seconds")
+
+    def __init__(self) -> None:
+        self.counts: dict[TaskState, int] = dict.fromkeys(STATES, 0)
+        self.finished = 0
+        self.seconds = 0.0
+
+
+NO_TALLY = Tally()  # of tasks that are in no table
 
 
 class Task:
@@ -58,6 +72,7 @@ class Task:
         "state",
         "stored",
         "submission",
+        "tally",
         "type_name",
         "value",
     )
@@ -92,6 +107,7 @@ class Task:
         self.certificates: tuple[DeathCertificate, ...] = ()  # deaths this task may have caused
         self.erred_by = 0  # the newest attempt that raised: what it says again, after a connection broke, is known
         self.made_by = 0  # the attempt whose value was taken, also when that is gone by now
+        self.tally = NO_TALLY  # of its label
         self.submission: Group | None = None  # where it stands in the journal
         self.batch: Group | None = None  # where its value does
 

@@ -31,7 +31,7 @@ from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
 from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
-from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Task
+from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Tally, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
 from jupyter_dist.messages import ErrorView, FreeKeys, FunctionBody, Message, RegisterWorker, TaskEvent, TaskOptions
@@ -66,17 +66,6 @@ class PendingRestart:
         self.until_s = until_s
 
 
-class LabelEntry:
-    """What all tasks of one label did since the start."""
-
-    __slots__ = ("counts", "finished", "seconds")
-
-    def __init__(self) -> None:
-        self.counts: dict[TaskState, int] = dict.fromkeys(STATES, 0)
-        self.finished = 0
-        self.seconds = 0.0
-
-
 class State:
     """All the scheduler knows."""
 
@@ -108,7 +97,7 @@ class State:
 
         self.functions: dict[str, FunctionEntry] = {}
         self.idle_functions: OrderedDict[str, None] = OrderedDict()  # oldest first
-        self.labels: dict[str, LabelEntry] = {}
+        self.labels: dict[str, Tally] = {}
         self.counts: dict[TaskState, int] = dict.fromkeys(STATES, 0)
         self.finished = self.erred = 0
         self.inline_bytes = 0
@@ -171,7 +160,8 @@ class State:
         """Enter a new task, released, behind its dependencies."""
         self.tasks[task.key] = task
         self.counts[RELEASED] += 1
-        self._label(task).counts[RELEASED] += 1
+        task.tally = self._tally(task.label)
+        task.tally.counts[RELEASED] += 1
         task.dependencies = task.needs = dependencies
         if held:
             task.held, task.needs = held, dependencies + held
@@ -199,11 +189,9 @@ class State:
         was = task.state
         if (was, to) not in ARCS:
             raise TransitionError(f"task {task.key}: no way from {was} to {to}")
-        counts = self._label(task).counts
-        self.counts[was] -= 1
-        self.counts[to] += 1
-        counts[was] -= 1
-        counts[to] += 1
+        for counts in (self.counts, task.tally.counts):
+            counts[was] -= 1
+            counts[to] += 1
         task.state = to
         task.since_s = now
         self.version += 1
@@ -270,7 +258,7 @@ class State:
         del self.tasks[task.key]
         self.ledger.forget(task)
         self.counts[FORGOTTEN] = 0
-        self._label(task).counts[FORGOTTEN] = 0
+        task.tally.counts[FORGOTTEN] = 0
         for dependency in task.dependencies:
             (dependency.dependents or {}).pop(task, None)
         for kept in task.held:
@@ -302,11 +290,11 @@ class State:
         self.inline_bytes = 0
         self.version += 1
 
-    def _label(self, task: Task) -> LabelEntry:
-        entry = self.labels.get(task.label)
-        if entry is None:
-            entry = self.labels[task.label] = LabelEntry()
-        return entry
+    def _tally(self, label: str) -> Tally:
+        tally = self.labels.get(label)
+        if tally is None:
+            tally = self.labels[label] = Tally()
+        return tally
 
     def set_value(self, task: Task, value: bytes | None, nbytes: int, type_name: str) -> None:
         """Give a task its value, or what is known of a value that a worker holds."""
@@ -324,9 +312,8 @@ class State:
     def count_finished(self, task: Task, seconds: float) -> None:
         """Learn from one finished attempt how long its function takes."""
         self.finished += 1
-        label = self._label(task)
-        label.finished += 1
-        label.seconds += seconds
+        task.tally.finished += 1
+        task.tally.seconds += seconds
         entry = self.functions[task.function_id]
         entry.mean_s = seconds if not entry.mean_s else 0.7 * entry.mean_s + 0.3 * seconds
         entry.mean_s = max(entry.mean_s, TASK_COST_S)
@@ -378,10 +365,12 @@ class State:
 
     def unwant(self, session: Session, task: Task) -> None:
         """Note that a client does not want it any more."""
-        if task in session.wants:
-            del session.wants[task]
+        if session.wants.pop(task, None) is not None:
             session.names.drop(task.key)
-            task.sessions = tuple(other for other in task.sessions if other is not session)
+            if task.sessions == session.alone:
+                task.sessions = ()
+            else:
+                task.sessions = tuple(other for other in task.sessions if other is not session)
 
     # -- members -----------------------------------------------------------------------------------------------------
 
