@@ -56,6 +56,16 @@ class Front(ABC):
 
     @property
     @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether it was shut down, or its cluster is gone."""
+
+    @property
+    @abstractmethod
+    def closed_reason(self) -> str:
+        """Why it is closed, in words; empty while it is not."""
+
+    @property
+    @abstractmethod
     def readers(self) -> Readers:
         """How large values are read."""
 

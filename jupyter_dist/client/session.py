@@ -17,20 +17,21 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from jupyter_dist.client.line import Line
 from jupyter_dist.client.loop import FORKED
+from jupyter_dist.client.questions import Questions
+from jupyter_dist.client.requests import Requests, granted
 from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.client.silence import Silence
 from jupyter_dist.client.waiting import Question, Watcher, unsettled
 from jupyter_dist.core.futures import FutureTable, Wish
 from jupyter_dist.core.outgoing import Outgoing
-from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError, UsageError
+from jupyter_dist.errors import ClusterClosedError, ClusterError, NoClusterError
 from jupyter_dist.ids import new_token
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import (
-    AdaptCluster,
     Answer,
     ClaimedKey,
     ClaimParcels,
@@ -38,11 +39,6 @@ from jupyter_dist.messages import (
     ClusterStopped,
     CodeReplaced,
     Coordinated,
-    Describe,
-    DescribeSessions,
-    DescribeTasks,
-    DescribeVersions,
-    Explain,
     FunctionBody,
     GiveUpRequest,
     Kept,
@@ -55,18 +51,10 @@ from jupyter_dist.messages import (
     NameKeys,
     Observation,
     OpenSession,
-    Ping,
-    PutCode,
     PutValue,
-    RebalanceKeys,
     Release,
-    ReplicateKeys,
-    RestartCluster,
     RetryKeys,
-    ScaleCluster,
     SessionView,
-    StopAdapting,
-    StopCluster,
     Submit,
     TakeOver,
     TaskOptions,
@@ -79,24 +67,6 @@ from jupyter_dist.settings import Settings
 
 log = logging.getLogger("jupyter_dist.client")
 
-REFUSALS: Mapping[str, type[Exception]] = {"usage": UsageError, "timeout": TimeoutError}  # by an answer's kind of error
-REPEATABLE = (  # requests that may be granted twice; not so retirements: as many would leave again
-    AdaptCluster,
-    Describe,
-    DescribeSessions,
-    DescribeTasks,
-    DescribeVersions,
-    Explain,
-    Ping,
-    RestartCluster,
-    ScaleCluster,
-    StopAdapting,
-    StopCluster,
-    TakeOver,
-    RebalanceKeys,
-    ReplicateKeys,
-    WantKeys,
-)
 # A call: its key, its packed arguments, the keys of its inputs, and perhaps those of futures that travel in it.
 CallSpec = tuple[str, bytes, tuple[str, ...]] | tuple[str, bytes, tuple[str, ...], tuple[str, ...]]
 
@@ -131,11 +101,9 @@ class Session:
         self._outgoing = Outgoing()
         self._dropped: deque[Wish] = deque()
         self._is_flushing = False
-        self._answers: dict[int, tuple[asyncio.Future[Answer], Message]] = {}
         self._is_ending = False
-        self._last_request = 0
-        self._questions: dict[int, Question] = {}
-        self._last_question = 0
+        self._requests = Requests(self._loop)
+        self._questions = Questions()
         self._silence = Silence(self)
         _sessions.add(self)
 
@@ -342,15 +310,14 @@ class Session:
         """
         with self.lock:
             self.check_open()
-            self._last_question += 1
-            question = self._questions[self._last_question] = Question(self._last_question)
+            question = self._questions.add()
             self._say(make(question.number))
         return question
 
     def abandon(self, number: int) -> None:
         """Have whatever became of a question undone. Never fails; may be called by garbage collection."""
         with self.lock:
-            self._questions.pop(number, None)
+            self._questions.forget(number)
             if not self.closed_reason:
                 self._say(GiveUpRequest(number, undo=True))
 
@@ -425,41 +392,12 @@ class Session:
         if not is_first:
             with self.lock:
                 self._release_dropped()
-                self._outgoing.resume(
-                    welcome.received, [self.table.claims(), *self._ask_again(), *self._end_questions()]
-                )
+                again = self._requests.again(self._outgoing.is_waiting)
+                self._outgoing.resume(welcome.received, [self.table.claims(), *again, *self._questions.end_lost()])
             self.code.forget_put()
             if self.on_resumed is not None:
                 self.on_resumed(is_another)
         self._flush()
-
-    def _ask_again(self) -> list[Message]:
-        """Return the requests to repeat; those that may have been granted already are answered with an error.
-
-        One that nobody waits for any more is not repeated: what it asked for may have been let go since.
-        """
-        again: list[Message] = []
-        for request, (answer, message) in tuple(self._answers.items()):
-            if self._outgoing.is_waiting(message):
-                continue  # it was not said yet
-            if isinstance(message, REPEATABLE) and not answer.done():
-                again.append(message)
-            elif isinstance(message, PutCode):
-                again.append(_ask_after(message))
-            else:
-                del self._answers[request]
-                if not answer.done():
-                    words = "the connection to the scheduler was lost before it answered: ask again"
-                    answer.set_exception(ClusterError(words))
-        return again
-
-    def _end_questions(self) -> list[Message]:
-        """Answer the questions that were open: whatever came of them is undone."""
-        words = "the connection to the scheduler was lost before it answered: ask again"
-        questions, self._questions = self._questions, {}
-        for number, question in questions.items():
-            question.settle(Coordinated(number, done=False, error=words))
-        return [GiveUpRequest(number, undo=True) for number in questions]
 
     def heard(self, messages: list[Message]) -> None:
         """Take one frame."""
@@ -486,11 +424,9 @@ class Session:
         if isinstance(message, KeyOutput):
             self._hear_output(message)
         elif isinstance(message, Answer):
-            self._hear_answer(message)
+            self._requests.hear(message)
         elif isinstance(message, Coordinated):
-            question = self._questions.pop(message.request, None)
-            if question is not None:
-                question.settle(message)
+            self._questions.hear(message)
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)
@@ -501,11 +437,6 @@ class Session:
             self.code.on_replaced(message)
         elif isinstance(message, ClusterStopped):
             self.abort(message.reason)
-
-    def _hear_answer(self, message: Answer) -> None:
-        answer, _ = self._answers.pop(message.request, (None, None))
-        if answer is not None and not answer.done():
-            answer.set_result(message)
 
     def _hear_output(self, message: KeyOutput) -> None:
         wish = self.table.by_number.get(message.wish)
@@ -521,7 +452,7 @@ class Session:
 
     def is_waiting(self) -> bool:
         """Whether something is to come from the scheduler."""
-        if self._answers or self._questions:
+        if self._requests or self._questions:
             return True
         with self.lock:
             return any(not wish.is_settled for wish in reversed(self.table.by_number.values()))
@@ -532,15 +463,9 @@ class Session:
                 return
             self.closed_reason = reason
             told = self._watchers_of(self.table.cancel_all(reason))
-            questions, self._questions = self._questions, {}
         _notify(told)
-        for question in questions.values():
-            question.open()  # without an answer
-        for answer, _ in self._answers.values():
-            if not answer.done():
-                answer.set_exception(ClusterClosedError(reason))
-                answer.exception()  # seen here: nobody may be waiting any more
-        self._answers.clear()
+        self._questions.end()
+        self._requests.end(reason)
 
     # -- requests: the loop ------------------------------------------------------------------------------------------
 
@@ -557,16 +482,10 @@ class Session:
             The session is over, or ended before the answer came.
         """
         self.check_open()
-        self._last_request += 1
-        answer: asyncio.Future[Answer] = self._loop.create_future()
         with self.lock:  # what the request says of the table is still so when it is queued
-            message = make(self._last_request)
-            self._answers[self._last_request] = answer, message
+            message, answer = self._requests.add(make)
             self.say(message)
-        result = await answer
-        if result.error and result.failure is None:  # a failure is for the user's thread to load
-            raise REFUSALS.get(result.kind, ClusterError)(result.error)
-        return result
+        return granted(await answer)
 
     async def take_over(self, lost: Sequence[SessionView]) -> dict[str, Wish]:
         """Wish for all that lost sessions want, and end them; return the wishes by key, each with one reference more.
@@ -625,11 +544,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _ask_after(message: PutCode) -> PutCode:
-    """Return the question what became of files that were put: to put them again could undo what was put since."""
-    return PutCode(message.request, (), message.workers, tuple(file.name for file in message.files))
 
 
 def _notify(told: Iterable[tuple[Watcher, Wish]]) -> None:

@@ -1,11 +1,14 @@
 """CPython's own tests of `concurrent.futures`, run against `Executor.as_concurrent`.
 
-They are in the package `test` beside the standard library; not every distribution ships it. Python 3.11 has them in one
-module, later ones in a package.
+They are in the package `test` beside the standard library; not every distribution ships all of it. Where it does not,
+`CPYTHON_TESTS` may name a folder that has what is missing, of the same Python version: the folder `test` of Debian's
+`libpython3.x-testsuite`, or of CPython's sources. Python 3.11 has them in one module, later ones in a package.
 """
 
 import functools
 import importlib
+import os
+import test
 import unittest
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +20,8 @@ from jupyter_dist import Executor
 UPSTREAM = "test.test_concurrent_futures"
 WORKERS = 5  # as many as the tests' own pools have
 
+if folder := os.environ.get("CPYTHON_TESTS"):
+    test.__path__.append(folder)
 try:
     importlib.import_module(UPSTREAM)
 except (ImportError, unittest.SkipTest) as error:
