@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from scripts.environment import BUNDLE_STAMP, find_chromium, is_ci
-from tests.browser.lab import Lab, Tab, launch_browser
+from tests.browser.lab import WAIT_MS_MAX, Lab, Tab, launch_browser
 
 LOG_CHARACTERS = 4000
+
+expect.set_options(timeout=WAIT_MS_MAX)
 
 
 def cannot(reason: str) -> NoReturn:

@@ -199,10 +199,9 @@ def test_map_that_runs_out_of_time_gives_up_what_waits(executor, tmp_path):
     results = pool.map(wait_for_file, [str(tmp_path / "go")] * 3, timeout=0.05)
     with pytest.raises(TimeoutError):
         next(results)
+    assert len(pool._lane._pending) + len(pool._lane._flights) == 1  # what runs
     (tmp_path / "go").touch()
-    start = time.monotonic()
     pool.shutdown()
-    assert time.monotonic() - start < 5
 
 
 def test_shutdown_waits_and_refuses_what_comes_later(executor):

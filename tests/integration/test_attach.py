@@ -110,7 +110,7 @@ def test_attach_gets_futures_of_every_state_and_nothing_runs_twice(cluster, exec
         if end == "killed":
             die(executor, process)
         else:
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
             wait_until(executor.lost_sessions, "its session is lost")
         [lost] = executor.lost_sessions()
         assert (lost.name, lost.kind, lost.pid, lost.futures) == ("nb", "script", process.pid, 8)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import pickle
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from jupyter_dist import Event, Executor, Lock, Queue, Semaphore, Variable, default_executor
+from jupyter_dist.client.waiting import Gate
 from jupyter_dist.errors import (
     ClusterClosedError,
     CoordinationError,
@@ -156,9 +158,11 @@ def test_ctrl_c_strikes_a_wait_and_leaves_nothing_that_waits(executor, other):
     holder = Lock("struck", other)
     holder.acquire()
 
+    main = threading.main_thread().ident or 0
+
     def strike():
-        wait_until(lambda: executor.session._questions, "the main thread waits")
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        wait_until(lambda: sys._current_frames()[main].f_code is Gate.wait.__code__, "the main thread waits")
+        signal.pthread_kill(main, signal.SIGINT)
 
     striker = threading.Thread(target=strike)
     striker.start()

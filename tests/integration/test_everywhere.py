@@ -26,9 +26,10 @@ from jupyter_dist.errors import (
 from tests.integration.conftest import wait_until
 
 HOLD_LOCK = """
-import ctypes
-def hold(seconds):
-    ctypes.PyDLL(None).usleep(int(seconds * 1e6))  # a PyDLL keeps Python's lock
+import ctypes, os
+def hold(path):
+    pipe = os.open(path, os.O_RDWR)
+    ctypes.PyDLL(None).read(pipe, ctypes.create_string_buffer(1), 1)  # a PyDLL keeps Python's lock
 """
 
 
@@ -213,11 +214,18 @@ def test_stacks_tell_where_running_code_is(executor, tmp_path):
     flag = str(tmp_path / "flag")
     plain, awaited = executor.submit(busy, flag, workers="worker-0"), executor.submit(nap, flag, workers="worker-1")
     wait_until(lambda: len(executor.call_stack()) == 2, "both run")
-    wait_until(lambda: "busy" in executor.stacks("worker-0")["worker-0"][plain.key], "it is in its loop")
-    text = executor.stacks("worker-0")["worker-0"][plain.key]
+    told: list[str] = []
+
+    def is_told(name, key, words):
+        stacks = executor.stacks(name)[name]
+        told.append(stacks.get(key, "") if isinstance(stacks, dict) else stacks)
+        return words in told[-1]
+
+    wait_until(lambda: is_told("worker-0", plain.key, "busy"), "it is in its loop")
+    text = told[-1]
     assert "time.sleep(0.005)" in text or "while not Path" in text
     assert "jupyter_dist/processes" not in text
-    wait_until(lambda: "in nap" in executor.stacks("worker-1")["worker-1"].get(awaited.key, ""), "it waits in its loop")
+    wait_until(lambda: is_told("worker-1", awaited.key, "in nap"), "it waits in its loop")
     found = executor.call_stack(plain)
     assert found.keys() == {"worker-0"}
     assert "in busy" in found["worker-0"][plain.key][0]
@@ -229,10 +237,13 @@ def test_stacks_tell_where_running_code_is(executor, tmp_path):
 
 def test_worker_that_holds_pythons_lock_is_told_in_words(own_executor, folder):
     hold = write(folder, "holds_lock", HOLD_LOCK).hold
-    task = own_executor.submit(hold, 2.0, workers="worker-0")
-    wait_until(lambda: isinstance(own_executor.stacks("worker-0", timeout=0.3)["worker-0"], str), "it is busy")
-    assert "holds Python's lock" in own_executor.stacks("worker-0", timeout=0.2)["worker-0"]
-    assert task.result(20) is None
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    task = own_executor.submit(hold, str(pipe), workers="worker-0")
+    wait_until(lambda: "holds Python's lock" in own_executor.stacks("worker-0", timeout=0.3)["worker-0"], "it is told")
+    with pipe.open("r+b", buffering=0) as file:
+        file.write(b"x")
+        assert task.result(20) is None
 
 
 # -- uploads -------------------------------------------------------------------------------------------------------------

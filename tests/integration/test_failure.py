@@ -11,6 +11,7 @@ import pytest
 
 from jupyter_dist import Executor
 from jupyter_dist.errors import ClusterClosedError, WorkerCrashedError
+from jupyter_dist.messages import WorkerView
 from tests.integration.conftest import assert_gone, wait_until
 
 
@@ -52,9 +53,12 @@ def test_worker_killed_while_it_runs_a_task_the_task_runs_elsewhere(own_executor
     wait_until(lambda: len(list(tmp_path.iterdir())) == 3, "the lost one runs again")
     (tmp_path / "go").touch()
     assert own_executor.gather(futures) == [0, 1]
-    wait_until(lambda: len(own_executor.snapshot().workers) == 2, "the worker is replaced")
-    again = next(worker for worker in own_executor.snapshot().workers if worker.name == victim.name)
-    assert again.pid != victim.pid
+
+    def successors() -> list[WorkerView]:
+        return [w for w in own_executor.snapshot().workers if w.name == victim.name and w.pid != victim.pid]
+
+    wait_until(successors, "the worker is replaced")
+    [again] = successors()
     assert again.restarts == 1
     assert "SIGKILL" in again.last_death
 
@@ -89,7 +93,7 @@ def test_worker_stopped_is_given_up_after_the_lease_and_replaced(own_executor):
     began = time.monotonic()
     futures = own_executor.map(inc, range(50))
     assert own_executor.gather(futures) == list(range(1, 51))
-    assert time.monotonic() - began < own_executor.settings.lease_s + 5
+    assert time.monotonic() - began < own_executor.settings.lease_s + 10
     wait_until(lambda: victim.pid not in {w.pid for w in own_executor.snapshot().workers}, "it is replaced")
 
 

@@ -37,8 +37,14 @@ RESUMABLE = ("as_completed", "with results", "batches")
 def strike(call):
     main = threading.main_thread().ident
     done = threading.Event()
+    def waits():
+        frame = sys._current_frames().get(main)
+        return frame is not None and frame.f_code.co_name == "wait"
     def send():
-        if not done.wait(0.2):
+        in_a_row = 0
+        while in_a_row < 5 and not done.wait(0.02):  # struck where it waits, not on its way there
+            in_a_row = in_a_row + 1 if waits() else 0
+        if not done.is_set():
             signal.pthread_kill(main, signal.SIGINT)
     thread = threading.Thread(target=send)
     thread.start()

@@ -40,7 +40,8 @@ def holders(executor: Executor, future) -> set[str]:
 
 
 def state_of(executor: Executor, name: str) -> str:
-    return str(executor.scheduler_info()["workers"][name]["state"])
+    """Return the worker's state, "gone" while there is no such worker."""
+    return str(executor.scheduler_info()["workers"].get(name, {"state": "gone"})["state"])
 
 
 def pid_of(executor: Executor, name: str) -> int:

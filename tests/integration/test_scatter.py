@@ -21,14 +21,15 @@ from tests.integration.conftest import wait_until
 MIB = 1024 * 1024
 
 SCATTER_AND_DIE = """
-import os, signal, sys, threading, time
+import os, signal, threading
 import numpy as np
 from jupyter_dist import Executor
 executor = Executor(n_workers=1)
 print(executor.info.objects[0], flush=True)
 threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
-kept = [executor.scatter(np.ones(4_000_000)) for _ in range(100)]
-time.sleep(10)
+kept = []
+while True:
+    kept = [*kept[-5:], executor.scatter(np.ones(4_000_000))]  # written for as long as it lives, a few kept
 """
 
 
@@ -154,8 +155,7 @@ def test_nanny_killed_what_it_left_is_removed_by_the_next_look():
     kept = executor.scatter(np.ones(MIB))
     folder = Path(executor.info.objects[0])
     os.kill(executor.info.pid, signal.SIGKILL)
-    wait_until(lambda: executor.is_closed, "the client notices")
-    assert kept.cancelled()
+    wait_until(lambda: executor.is_closed and kept.cancelled(), "the client notices")
     executor.shutdown()
     assert not folder.exists()
 

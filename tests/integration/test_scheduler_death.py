@@ -1,5 +1,6 @@
 """A scheduler that dies, and everybody who goes on."""
 
+import contextlib
 import os
 import random
 import signal
@@ -27,14 +28,21 @@ def total(parts: list[tuple[int, bytes]]) -> int:
 
 
 def scheduler_of(executor) -> psutil.Process:
-    """Return the scheduler's process."""
+    """Return the scheduler's process: the one that listens at the cluster's address."""
     path = executor.info.address.removeprefix("unix:")
-    for process in psutil.Process(executor.info.pid).children(recursive=True):
-        if any(connection.laddr == path for connection in process.net_connections("unix")):
-            workers = {worker.pid for worker in executor.snapshot().workers}
-            if process.pid not in workers:
-                return process
-    raise AssertionError("no scheduler")
+    found: list[psutil.Process] = []
+
+    def look() -> bool:
+        executor.snapshot()  # there is one, and it listens
+        workers = {worker.pid for worker in executor.snapshot().workers}
+        for process in psutil.Process(executor.info.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it ended between the list and the look
+                if process.pid not in workers and path in {one.laddr for one in process.net_connections("unix")}:
+                    found.append(process)
+        return bool(found)
+
+    wait_until(look, "a scheduler listens")
+    return found[-1]
 
 
 def kill_scheduler(executor) -> None:
@@ -58,7 +66,7 @@ def test_scheduler_killed_everything_goes_on_and_nothing_runs_twice(own_executor
     began_s = time.monotonic()
     after = own_executor.submit(total, [small, *running], pure=False)
     assert own_executor.snapshot().counts
-    assert time.monotonic() - began_s < 2.0
+    assert time.monotonic() - began_s < 10.0  # no time has to run out first
     assert late.result(timeout=20) == sum(range(4)) + sum(range(5, 11))
     assert after.result(timeout=20) == 4 + sum(range(5, 11))
     assert [number for number, _ in own_executor.gather(done)] == list(range(4))
@@ -94,13 +102,13 @@ def test_scheduler_stopped_the_client_says_so_and_goes_on_when_it_does(own_execu
     scheduler.suspend()
     try:
         waiting = own_executor.submit(abs, -4)
-        wait_until(lambda: "has been silent" in caplog.text, "it is said", timeout_s=6.0)
+        wait_until(lambda: "has been silent" in caplog.text, "it is said", timeout_s=20.0)
         assert "silent" in own_executor.session.trouble
         assert not waiting.done()
     finally:
         scheduler.resume()
     assert waiting.result(timeout=20) == 4
-    assert len(own_executor.snapshot().workers) == 2
+    wait_until(lambda: len(own_executor.snapshot().workers) == 2, "both workers are there")
 
 
 def test_scheduler_killed_data_that_nobody_knows_of_any_more_is_removed(own_executor):

@@ -41,7 +41,7 @@ def is_alive(pid):
     return read_stat(pid).state != "gone"
 
 
-def eventually(is_so, seconds=5.0, words="it did not come true"):
+def eventually(is_so, seconds=20.0, words="it did not come true"):
     """Poll until it is so and return what it returned; fail when it is not in time."""
     end_s = time.monotonic() + seconds
     while True:
@@ -52,7 +52,7 @@ def eventually(is_so, seconds=5.0, words="it did not come true"):
         time.sleep(0.005)
 
 
-async def eventually_async(is_so, seconds=5.0, words="it did not come true"):
+async def eventually_async(is_so, seconds=20.0, words="it did not come true"):
     end_s = time.monotonic() + seconds
     while True:
         value = is_so()
@@ -115,7 +115,7 @@ class NannyHost:
         for member in session_members(self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(30)
         self.process.stdin.close()
         self.process.stdout.close()
         places.remove_memory(self.folder)
@@ -204,10 +204,10 @@ class TestScheduler:
         pulses = [message for _at, message in self.heard if isinstance(message, Pulse)]
         return {worker.worker: worker for worker in pulses[-1].workers} if pulses else {}
 
-    async def wait_workers(self, count, seconds=5.0):
+    async def wait_workers(self, count, seconds=20.0):
         await eventually_async(lambda: len(self.pulse()) == count, seconds, f"not {count} workers: {self.pulse()}")
         return self.pulse()
 
-    async def wait_deaths(self, count=1, seconds=5.0):
+    async def wait_deaths(self, count=1, seconds=20.0):
         await eventually_async(lambda: len(self.deaths()) >= count, seconds, f"not {count} deaths")
         return self.deaths()

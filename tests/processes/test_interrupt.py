@@ -11,6 +11,8 @@ import pytest
 from jupyter_dist.processes.interrupt import STOP_SIGNAL, MainGuard, ThreadGuard
 
 HAMMER_S = 1.0
+PATIENCE_S = 30.0
+LANDED_MIN = 20  # fewer strikes prove nothing
 
 
 @pytest.fixture
@@ -155,10 +157,13 @@ class Hammer:
                 self.guard.strike(attempt)
                 struck = attempt
 
+    def is_enough(self, elapsed_s):
+        return elapsed_s > PATIENCE_S or (elapsed_s > HAMMER_S and self.landed > LANDED_MIN)
+
     def slot(self):
-        end = time.monotonic() + HAMMER_S
+        began = time.monotonic()
         try:
-            while time.monotonic() < end:
+            while not self.is_enough(time.monotonic() - began):
                 attempt = self.current
                 outcome = self.guard.run(attempt, functools.partial(self.work, attempt), lambda _error: "between")
                 if outcome not in {attempt, "between"}:
@@ -197,4 +202,4 @@ def test_strikes_at_every_moment_never_escape_their_guard(kind, main_guard, thre
     hammer.run((lambda slot: slot()) if kind == "main" else in_thread)
     print(f"{hammer.landed} strikes landed in {hammer.current} attempts")
     assert hammer.wrong == []
-    assert hammer.landed > 20, "the hammer hit nothing: this run proves nothing"
+    assert hammer.landed > LANDED_MIN, "the hammer hit nothing: this run proves nothing"

@@ -102,7 +102,7 @@ def test_end_of_the_pipe_is_told_unless_a_detached_one_was_released(pipes, is_de
         os.write(writing, data)
         os.close(writing)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(gone.wait(), 2.0 if is_told else 0.05)
+            await asyncio.wait_for(gone.wait(), 20.0 if is_told else 0.05)
         return gone.is_set()
 
     assert asyncio.run(story()) is is_told

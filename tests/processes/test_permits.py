@@ -184,14 +184,26 @@ class Crowd:
             self.computing += step
             self.most = max(self.most, self.computing)
 
+    def _begin(self):
+        """Take one of the rounds that are left, and compute; False when there is none."""
+        with self._lock:
+            if self.left <= 0:
+                return False
+            self.left -= 1
+            self.computing += 1
+            self.most = max(self.most, self.computing)
+            return True
+
+    def is_over(self):
+        with self._lock:
+            return not (self.left or self.computing or self.permits.away)
+
     def _run(self, holder):
         rng = random.Random(holder.index)
         while self.permits.keep(holder):
-            if self.left <= 0:
+            if not self._begin():
                 self._pause.wait(0.001)  # like one that waits at the hand, but it looks
                 continue
-            self.left -= 1
-            self._count(1)
             for _ in range(rng.randint(0, 3)):
                 self._wait(holder, rng.random() * 0.002)
             self._count(-1)
@@ -209,7 +221,7 @@ class Crowd:
 def test_many_runners_that_wait_at_random_never_compute_more_than_there_are_permits():
     crowd = Crowd(3, 300)
     deadline = time.monotonic() + PATIENCE_S
-    while (crowd.left > 0 or crowd.permits.away or crowd.computing) and time.monotonic() < deadline:
+    while not crowd.is_over() and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert (crowd.computing, crowd.permits.away) == (0, 0)
+    assert crowd.is_over(), (crowd.left, crowd.computing, crowd.permits.away)
     assert 1 <= crowd.most <= 3

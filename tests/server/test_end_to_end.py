@@ -145,7 +145,7 @@ def test_cluster_started_scaled_and_restarted_outlives_the_server_and_is_found_a
         assert len(processes) >= 5  # nanny, scheduler, three workers
         assert server.ask("DELETE", "/e2e") == (204, None)
         assert server.ask("GET") == (200, {"clusters": []})
-        _, alive = psutil.wait_procs(processes, timeout=5)
+        _, alive = psutil.wait_procs(processes, timeout=30)
         assert alive == []
         assert list((folder / "runtime" / "jupyter_dist").glob("*.json")) == []
 
@@ -156,7 +156,8 @@ def test_cluster_that_does_not_come_up_says_why_and_leaves_nothing(folder):
         model = server.ask_until("/e2e", lambda model: model["state"] != "starting")
         assert (model["state"], bool(model["reason"])) == ("failed", True)
         assert server.ask("PATCH", "/e2e", {"workers": 2})[0] == 409
-        assert psutil.Process(server.process.pid).children(recursive=True) == []
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        assert psutil.wait_procs(children, timeout=30)[1] == []
         assert server.ask("DELETE", "/e2e") == (204, None)
         assert server.ask("GET") == (200, {"clusters": []})
 

@@ -1,3 +1,4 @@
+import time
 import timeit
 
 from jupyter_dist.storage.page import Inside, PageWriter, read_page
@@ -43,5 +44,6 @@ def test_begin_and_end_cost_less_than_two_microseconds(tmp_path):
         page.begin(0, BIG)
         page.end(0)
 
-    assert min(timeit.repeat(both, number=10_000, repeat=5)) / 10_000 < 2e-6
+    times_s = timeit.repeat(both, number=10_000, repeat=5, timer=time.thread_time)  # others may have the core meanwhile
+    assert min(times_s) / 10_000 < 2e-6
     page.close()
