@@ -28,11 +28,13 @@ from jupyter_dist.messages import (
     InputMissing,
     KeyCancelled,
     MissingValue,
+    PutValue,
     RegisterWorker,
     ReplaceWorkers,
     RestartCluster,
     RestartWorkers,
     StopAttempt,
+    Submit,
     TakeOver,
     TaskErred,
     TaskFinished,
@@ -47,6 +49,7 @@ HARMLESS = frozenset({"kill-scheduler", "pause-scheduler", "break-client", "brea
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
 LINGER_S = 5.0  # how long a lost session is kept
 ATTEMPTS_NESTED_MAX = 400  # the same where it may wait beside ever new children that kill their worker
+RESTARTING = 10_000_000  # requests of higher numbers are for a restart
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
 ASKED_FOR = ("it was restarted", "asked to end")  # why a worker may be replaced whatever it does
@@ -72,6 +75,8 @@ class Oracles:
         self._offered: dict[tuple[str, float, float], int] = {}
         self._last_event = 0
         self._old_pids: set[int] = set()  # processes that were there at the last restart
+        self._restarted: defaultdict[str, int] = defaultdict(int)  # session -> its newest request for a restart
+        self._is_afresh = False  # such a request, and not for the second time, is being heard
         self.finished: set[str] = set()  # keys of which a result was taken
         self.is_missed = False  # somebody said that a value is not where it was said to be, or gave its holder up
         self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
@@ -112,6 +117,7 @@ class Oracles:
         self.finished &= known
         self.current.clear()
         self._last_event = 0
+        self._restarted.clear()
         self._lost.clear()
         self._taken.clear()
         self._leaving = ""
@@ -122,22 +128,31 @@ class Oracles:
     def before(self, source: int, events: Sequence[Any]) -> None:
         """Note what the scheduler is about to hear."""
         self._offered.clear()
+        self._is_afresh = False
         for event in events:
             if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
                 self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
             elif isinstance(event, MissingValue | RestartWorkers):
                 self.is_missed = True
             elif isinstance(event, RestartCluster):
-                self._note_old()
+                self._note_restart(source, event)
             elif isinstance(event, TakeOver):
                 self._note_taken(source, event)
             elif isinstance(event, Disconnected) and self.state is not None and source in self.state.session_of:
                 self._leaving = self.state.session_of[source].id
 
-    def _note_old(self) -> None:
-        """Note every process the scheduler knows of: none of them may count as fresh after a restart."""
+    def _note_restart(self, source: int, message: RestartCluster) -> None:
+        """Note every process the scheduler knows of: none of them may count as fresh after a restart.
+
+        One that is asked for again, on another connection, is the same restart.
+        """
         state = self.state
         assert state is not None
+        session = state.session_of.get(source)
+        if session is None or message.request <= self._restarted[session.id]:
+            return
+        self._restarted[session.id] = message.request
+        self._is_afresh = True
         self._old_pids = {member.pid for member in state.members.values()}
         self._old_pids.update(pid for nanny in state.nannies.values() for pid, _state, _cpu in nanny.pulses.values())
 
@@ -148,8 +163,10 @@ class Oracles:
         if len(events) == 1 and isinstance(events[0], Cancel) and events[0].force:
             self._judge_force(events[0], effects, forced)
         self._judge_lost(events)
-        for event in events:
+        for index, event in enumerate(events):
             self._note_event(source, event)
+            if isinstance(event, RestartCluster) and self._is_afresh:
+                self._judge_restart(events[index + 1 :])
         for receiver, messages in effects.sends.items():
             for message in messages:
                 self._note_message(receiver, message)
@@ -194,8 +211,8 @@ class Oracles:
             self.current.update((attempt, (key, source)) for attempt, key in event.running)
         elif isinstance(event, Disconnected):
             self._end_source(source)
-        elif isinstance(event, RestartCluster):
-            self._judge_restart()
+        elif isinstance(event, RestartCluster) and self._is_afresh:
+            self.current.clear()
 
     def _note_message(self, receiver: int, message: Any) -> None:
         if isinstance(message, AssignTask):
@@ -235,17 +252,19 @@ class Oracles:
         for attempt in [number for number, (_key, of) in self.current.items() if of == source]:
             del self.current[attempt]
 
-    def _judge_restart(self) -> None:
+    def _judge_restart(self, after: Sequence[Any]) -> None:
+        """A restart leaves nothing but what is submitted after it."""
+        if any(isinstance(event, Submit | PutValue) for event in after):
+            return
         state = self.state
         assert state is not None
         if not is_clean(state) or state.members or any(session.wants for session in state.sessions.values()):
             self.world.fail("after a restart the tables are not empty")
-        self.current.clear()
 
     def _judge_fresh(self, message: Answer) -> None:
         state = self.state
         assert state is not None
-        if message.request < 0:  # by convention of the script: a restart
+        if message.request >= RESTARTING:
             running = [member for member in state.members.values() if member.state == "running"]
             old = [member for member in running if member.pid in self._old_pids]
             if old or len(running) < wanted_workers(state) or not state.nannies:
@@ -273,7 +292,7 @@ class Oracles:
         state = self.state
         assert state is not None
         taken = {name for event in events if isinstance(event, TakeOver) for name in event.sessions}
-        is_restart = any(isinstance(event, RestartCluster) for event in events)
+        is_restart = self._is_afresh
         lost = {session.id: session for session in state.sessions.values() if not session.incarnation}
         if self._leaving and self._leaving not in lost:
             self.world.fail(f"{self._leaving} ended with its connection")

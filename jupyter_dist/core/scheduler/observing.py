@@ -8,8 +8,8 @@ from itertools import islice
 
 from jupyter_dist.core.scheduler import goals, lifetime
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
-from jupyter_dist.core.scheduler.records import Member, Session, Task, Watcher
-from jupyter_dist.core.scheduler.state import LabelEntry, State
+from jupyter_dist.core.scheduler.records import LabelEntry, Member, Session, Task, Watcher
+from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     AdaptView,
     Answer,

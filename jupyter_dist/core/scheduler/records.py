@@ -1,4 +1,4 @@
-"""The records of the scheduler: a task, a member (worker), a session (client), a nanny.
+"""The records of the scheduler: a task, a member (worker), a session (client), a nanny; and small ones of these.
 
 Plain data with slots. They refer to each other, so they live together. They decide nothing; the fields that mirror
 another table are changed by `state.State` alone. A task's record holds how its result is made (its lineage) for as
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import KeysView
 
 from jupyter_dist.core.resources import Amounts, is_within
-from jupyter_dist.core.scheduler.arcs import RELEASED, TaskState
+from jupyter_dist.core.scheduler.arcs import RELEASED, STATES, TaskState
 from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
 
 
@@ -294,6 +294,7 @@ class Session:
         "names",
         "pid",
         "received",
+        "restarted",
         "wants",
         "watch",
     )
@@ -310,6 +311,7 @@ class Session:
         self.is_awaited = False  # it may still say again what a scheduler before this one did not write down
         self.missed = ""  # why its tasks were forgotten, should it not have heard of it
         self.received = 0  # messages, over all its connections
+        self.restarted = 0  # its newest request for a restart that was granted
         self.wants: dict[Task, int] = {}  # -> the number of the wish
         self.names = Names()  # of keys it wants
         self.alone: tuple[Session, ...] = (self,)
@@ -364,3 +366,37 @@ class Nanny:
         self.ending: dict[str, int] = {}  # workers it was told to end for good, and their pids, until they are gone
         self.deaths: dict[str, int] = {}
         self.last_death: dict[str, str] = {}
+
+
+class FunctionEntry:
+    """A function that tasks call: its body, who has it, and how long its tasks took."""
+
+    __slots__ = ("body", "mean_s", "tasks")
+
+    def __init__(self, body: FunctionBody) -> None:
+        self.body = body
+        self.tasks = 0
+        self.mean_s = 0.0  # 0: never finished
+
+
+class PendingRestart:
+    """A client that waits for the fresh workers of a restart."""
+
+    __slots__ = ("incarnation", "request", "session", "until_s")
+
+    def __init__(self, session: Session, request: int, until_s: float) -> None:
+        self.session = session
+        self.incarnation = session.incarnation  # of the connection it was asked on: the answer is for that alone
+        self.request = request
+        self.until_s = until_s
+
+
+class LabelEntry:
+    """What all tasks of one label did since the start."""
+
+    __slots__ = ("counts", "finished", "seconds")
+
+    def __init__(self) -> None:
+        self.counts: dict[TaskState, int] = dict.fromkeys(STATES, 0)
+        self.finished = 0
+        self.seconds = 0.0
