@@ -18,12 +18,15 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
     unwanted = tuple(held.key for held in message.held if not _take_held(state, member, held, now))
     if unwanted:
         state.say(member.incarnation, FreeKeys(unwanted))
+    holding = dict(message.holding)
     for attempt, key in message.running:
         task = state.tasks.get(key)
         if task is not None and _may_go_on(task, member, attempt):
             state.assign(task, member, now, attempt)
         else:
             member.zombies.add(attempt)
+            if attempt in holding:
+                member.holding[attempt] = holding[attempt]
             if key:
                 state.say(member.incarnation, StopAttempt(attempt))
     state.refresh(member)

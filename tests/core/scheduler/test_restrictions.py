@@ -109,6 +109,19 @@ def test_resource_comes_back_with_an_error_a_withdrawal_and_a_death(bench):
     assert list(bench.assigned(other)) == ["b"]
 
 
+def test_resource_of_a_task_that_nobody_wants_is_held_on_the_next_connection_too(bench):
+    client, old = bench.client(), bench.worker(slots=2, resources={"GPU": 1})
+    bench.submit(client, "a", resources=GPU)
+    attempt = bench.assigned(old)["a"]
+    bench.release(client, "a")
+    again = {"running": ((attempt, ""),), "holding": ((attempt, GPU),), "resources": {"GPU": 1}}
+    worker = bench.worker(slots=2, pid=bench.pids[old], **again)
+    bench.submit(client, "b", resources=GPU)
+    assert not bench.assigned(worker)
+    bench.finish(worker, "a", attempt=attempt)
+    assert list(bench.assigned(worker)) == ["b"]
+
+
 def test_task_with_resources_is_not_given_in_hand(bench):
     client, worker = bench.client(), bench.worker(resources={"GPU": 2})
     bench.submit(client, "first", resources=GPU)
