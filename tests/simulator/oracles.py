@@ -54,7 +54,9 @@ BUSY_S = 0.2  # after a worker has held its lock, the time until it must have be
 
 ASKED_FOR = ("it was restarted", "asked to end")  # why a worker may be replaced whatever it does
 
-Death = tuple[str, tuple[int, ...]]  # its cause, and the attempts that ran
+Death = tuple[
+    str, tuple[int, ...], tuple[int, ...]
+]  # its cause, the attempts that may be to blame, all that were there
 
 
 class Oracles:
@@ -76,7 +78,7 @@ class Oracles:
         self._last_event = 0
         self._old_pids: set[int] = set()  # processes that were there at the last restart
         self._restarted: defaultdict[str, int] = defaultdict(int)  # session -> its newest request for a restart
-        self._is_afresh = False  # such a request, and not for the second time, is being heard
+        self._afresh: set[int] = set()  # such requests that are being heard, and not for the second time
         self.finished: set[str] = set()  # keys of which a result was taken
         self.is_missed = False  # somebody said that a value is not where it was said to be, or gave its holder up
         self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
@@ -102,9 +104,10 @@ class Oracles:
             self.world.fail(f"{key} was computed from wrong inputs: {value}")
         self.values[key].add(value)
 
-    def died(self, worker: str, pid: int, cause: str, attempts: tuple[int, ...]) -> None:
+    def died(self, worker: str, pid: int, cause: str, running: tuple[int, ...], waiting: tuple[int, ...]) -> None:
         """A process ended."""
-        self.deaths[worker, pid] = (cause, attempts)
+        attempts = running or waiting
+        self.deaths[worker, pid] = (cause, attempts, running + waiting)
         for attempt in attempts:
             if attempt in self.current and cause in BLAMING_CAUSES:
                 self.poisoned[self.ran_key[attempt]] += 1
@@ -128,7 +131,7 @@ class Oracles:
     def before(self, source: int, events: Sequence[Any]) -> None:
         """Note what the scheduler is about to hear."""
         self._offered.clear()
-        self._is_afresh = False
+        self._afresh.clear()
         for event in events:
             if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
                 self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
@@ -152,7 +155,7 @@ class Oracles:
         if session is None or message.request <= self._restarted[session.id]:
             return
         self._restarted[session.id] = message.request
-        self._is_afresh = True
+        self._afresh.add(message.request)
         self._old_pids = {member.pid for member in state.members.values()}
         self._old_pids.update(pid for nanny in state.nannies.values() for pid, _state, _cpu in nanny.pulses.values())
 
@@ -165,7 +168,7 @@ class Oracles:
         self._judge_lost(events)
         for index, event in enumerate(events):
             self._note_event(source, event)
-            if isinstance(event, RestartCluster) and self._is_afresh:
+            if isinstance(event, RestartCluster) and event.request in self._afresh:
                 self._judge_restart(events[index + 1 :])
         for receiver, messages in effects.sends.items():
             for message in messages:
@@ -211,7 +214,7 @@ class Oracles:
             self.current.update((attempt, (key, source)) for attempt, key in event.running)
         elif isinstance(event, Disconnected):
             self._end_source(source)
-        elif isinstance(event, RestartCluster) and self._is_afresh:
+        elif isinstance(event, RestartCluster) and event.request in self._afresh:
             self.current.clear()
 
     def _note_message(self, receiver: int, message: Any) -> None:
@@ -292,7 +295,7 @@ class Oracles:
         state = self.state
         assert state is not None
         taken = {name for event in events if isinstance(event, TakeOver) for name in event.sessions}
-        is_restart = self._is_afresh
+        is_restart = bool(self._afresh)
         lost = {session.id: session for session in state.sessions.values() if not session.incarnation}
         if self._leaving and self._leaving not in lost:
             self.world.fail(f"{self._leaving} ended with its connection")
@@ -398,6 +401,8 @@ class Oracles:
     def _judge_conviction(self, error: ErrorInfo) -> None:
         certificates = error.certificates
         limit = self.world.swarm.settings.crash_limit
+        if self._is_bereaved(error):
+            return
         charged = [self.deaths[certificate.worker, certificate.pid][1] for certificate in certificates]
         is_alone = len(charged[-1]) == 1 and len(certificates) >= limit
         if not is_alone and len(certificates) != CHARGES_MAX:
@@ -405,11 +410,22 @@ class Oracles:
         if len({certificate.pid for certificate in certificates}) != len(certificates):
             self.world.fail(f"{error.key} was convicted of one death twice")
         for index, certificate in enumerate(certificates):
-            cause, attempts = self.deaths[certificate.worker, certificate.pid]
+            cause, attempts, _all = self.deaths[certificate.worker, certificate.pid]
             if cause not in BLAMING_CAUSES or error.key not in {self.ran_key[attempt] for attempt in attempts}:
                 self.world.fail(f"{error.key} was charged with the death of pid {certificate.pid}: {cause}")
             if index and len(attempts) > 1 and self.waited.isdisjoint(attempts):
                 self.world.fail(f"{error.key}, a suspect, did not run alone in pid {certificate.pid}")
+
+    def _is_bereaved(self, error: ErrorInfo) -> bool:
+        """Whether a task waited at each of these deaths, and something it had submitted was to blame, often enough."""
+        deaths = [self.deaths[certificate.worker, certificate.pid] for certificate in error.certificates]
+        descends = self.world.nesting.descends
+        return len({certificate.pid for certificate in error.certificates}) == CHARGES_MAX and all(
+            cause in BLAMING_CAUSES
+            and error.key in {self.ran_key[attempt] for attempt in there if attempt not in attempts}
+            and any(descends(self.ran_key[attempt], error.key) for attempt in attempts)
+            for cause, attempts, there in deaths
+        )
 
 
 def _forced(effects: Effects) -> set[int]:

@@ -45,6 +45,7 @@ class Task:
         "holders",
         "keepers",
         "key",
+        "losses",
         "made_by",
         "member",
         "missing",
@@ -52,6 +53,7 @@ class Task:
         "needs",
         "options",
         "order",
+        "parent",
         "retries_left",
         "sessions",
         "since_s",
@@ -90,6 +92,8 @@ class Task:
         self.error: ErrorInfo | None = None
         self.retries_left = options.retries
         self.certificates: tuple[DeathCertificate, ...] = ()  # deaths this task may have caused
+        self.parent = ""  # the key of the task that submitted it
+        self.losses: tuple[DeathCertificate, ...] = ()  # deaths of its workers that what it submitted caused
         self.erred_by = 0  # the newest attempt that raised: what it says again, after a connection broke, is known
         self.made_by = 0  # the attempt whose value was taken, also when that is gone by now
         self.submission: Group | None = None  # where it stands in the journal
@@ -171,7 +175,9 @@ class Member:
         self.processing: dict[int, Task] = {}  # attempt -> task
         self.received = 0  # messages
         self.resources: dict[str, float] = {}  # what it declared
-        self.holding: dict[int, Amounts] = {}  # attempt -> what it takes of them, also as a zombie
+        self.holding: dict[
+            int, Amounts
+        ] = {}  # attempt -> what it takes of them, also as a zombie; none: it came back ended
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
         self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
