@@ -36,6 +36,7 @@ class AssignedTask(Record):
     inputs: tuple[TaskInput, ...] = ()
     timeout_s: float = 0.0
     output: bool = False  # forward prints while it runs
+    resources: tuple[tuple[str, float], ...] = ()  # what it takes of the worker's; for a scheduler to come to know
 
 
 class AssignTask(Message, tag=41):

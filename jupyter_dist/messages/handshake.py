@@ -20,7 +20,8 @@ class RegisterWorker(Message, tag=1):
     """A worker's first message to the scheduler. ``address`` is where its results can be fetched.
 
     ``held`` and ``running`` (attempt, key) are what it has from before its last connection was lost; of what it runs
-    some may have ended: that is said after the welcome. One that was stopped has an empty key.
+    some may have ended: that is said after the welcome. One that was stopped has an empty key. ``holding`` is what those
+    that run take of the ``resources``.
     """
 
     name: str
@@ -34,6 +35,7 @@ class RegisterWorker(Message, tag=1):
     held: tuple[HeldResult, ...] = ()
     running: tuple[tuple[int, str], ...] = ()
     resources: dict[str, float] = field(default_factory=dict)  # what it declares to have besides slots
+    holding: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = ()
 
 
 class RegisterNanny(Message, tag=2):

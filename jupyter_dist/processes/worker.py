@@ -181,6 +181,7 @@ class Worker:
                 held=held,
                 running=running,
                 resources=config.resources,
+                holding=self._machine.list_holding(),
             )
         )
         return link.lost

@@ -59,7 +59,7 @@ class ClientHost:
         self.is_attaching = False
         self.answered: dict[int, str] = {}
         self.restarts: dict[int, list[Wish]] = {}  # request -> what was wished for by then
-        self.moves: dict[int, Any] = {}  # unanswered requests about where things are
+        self.moves: dict[int, Any] = {}  # unanswered requests about where things are, and for restarts
         self._reading: dict[int, list[str]] = {}  # number of a wish -> holders that are still to be asked
         self._watchers: dict[Wish, Callable[[], None]] = {}  # who waits for a wish to settle
         self._outgoing = Outgoing()
@@ -87,7 +87,7 @@ class ClientHost:
         """Return the requests to repeat; the others are given up."""
         said = {request: message for request, message in self.moves.items() if not self._outgoing.is_waiting(message)}
         for request, message in said.items():
-            if not isinstance(message, ReplicateKeys | RebalanceKeys):
+            if not isinstance(message, ReplicateKeys | RebalanceKeys | RestartCluster):
                 del self.moves[request]
         return [message for request, message in said.items() if request in self.moves]
 
@@ -264,8 +264,7 @@ class ClientHost:
             self._outgoing.on_kept(message.received)
         elif isinstance(message, Welcome):
             self._is_welcome = True
-            unanswered: list[Any] = [RestartCluster(request) for request in self.restarts]
-            unanswered += self._ask_again()
+            unanswered = self._ask_again()
             if self.is_attaching:
                 unanswered.append(DescribeSessions(ATTACHING, self.session_name))
             self._outgoing.resume(message.received, [self.table.claims(), *unanswered])

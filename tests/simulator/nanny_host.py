@@ -167,7 +167,7 @@ class NannyHost:
         self.world.note(self.name, f"{worker.name} (pid {worker.pid}) ends: {cause}, {words}, {worker.running()}")
         attempts, waiting = worker.running(), worker.waiting()
         worker.die()
-        self.parties.oracles.died(worker.name, worker.pid, cause, attempts or waiting)
+        self.parties.oracles.died(worker.name, worker.pid, cause, attempts, waiting)
         if cause == "left":
             cause, attempts, waiting = "exit", (), ()  # it cleared its page
         certificate = DeathCertificate(
@@ -206,7 +206,7 @@ class NannyHost:
         self.is_alive = False
         for worker in self.workers.values():
             if worker is not None and worker.is_alive:
-                self.parties.oracles.died(worker.name, worker.pid, "host", worker.running())
+                self.parties.oracles.died(worker.name, worker.pid, "host", worker.running(), ())
                 worker.die()
         if self._link is not None and not self._link.is_broken:
             self.world.break_randomly(self._link, "host unreachable", far_s=5.0)

@@ -22,6 +22,7 @@ class Nesting:
         self.is_used = is_used and self.rng.random() < 0.6
         self._share = self.rng.choice((0.1, 0.3, 0.6))
         self._depth: dict[str, int] = {}
+        self._parent: dict[str, str] = {}
 
     def waits(self, plan: Plan) -> float:
         """Draw after which share of its time a task waits; 0 when it does not."""
@@ -32,6 +33,13 @@ class Nesting:
     def bear(self, parent: Plan, child: Plan) -> None:
         """Note that a task submits another."""
         self._depth[child.key] = self._depth.get(parent.key, 0) + 1
+        self._parent[child.key] = parent.key
+
+    def descends(self, key: str, ancestor: str) -> bool:
+        """Whether a task was submitted by another, or by one that was."""
+        while key and key != ancestor:
+            key = self._parent.get(key, "")
+        return bool(key)
 
     def waits_for_time(self) -> float:
         """Draw how long a task waits for something that comes by itself; 0 when it waits for a child."""

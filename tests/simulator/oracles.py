@@ -28,11 +28,13 @@ from jupyter_dist.messages import (
     InputMissing,
     KeyCancelled,
     MissingValue,
+    PutValue,
     RegisterWorker,
     ReplaceWorkers,
     RestartCluster,
     RestartWorkers,
     StopAttempt,
+    Submit,
     TakeOver,
     TaskErred,
     TaskFinished,
@@ -47,11 +49,14 @@ HARMLESS = frozenset({"kill-scheduler", "pause-scheduler", "break-client", "brea
 ATTEMPTS_MAX = 60  # a task that is handed out more often than this is played ping-pong with
 LINGER_S = 5.0  # how long a lost session is kept
 ATTEMPTS_NESTED_MAX = 400  # the same where it may wait beside ever new children that kill their worker
+RESTARTING = 10_000_000  # requests of higher numbers are for a restart
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
 ASKED_FOR = ("it was restarted", "asked to end")  # why a worker may be replaced whatever it does
 
-Death = tuple[str, tuple[int, ...]]  # its cause, and the attempts that ran
+Death = tuple[
+    str, tuple[int, ...], tuple[int, ...]
+]  # its cause, the attempts that may be to blame, all that were there
 
 
 class Oracles:
@@ -72,6 +77,8 @@ class Oracles:
         self._offered: dict[tuple[str, float, float], int] = {}
         self._last_event = 0
         self._old_pids: set[int] = set()  # processes that were there at the last restart
+        self._restarted: defaultdict[str, int] = defaultdict(int)  # session -> its newest request for a restart
+        self._afresh: set[int] = set()  # such requests that are being heard, and not for the second time
         self.finished: set[str] = set()  # keys of which a result was taken
         self.is_missed = False  # somebody said that a value is not where it was said to be, or gave its holder up
         self._settled: dict[tuple[str, int], tuple[str, bytes | None]] = {}
@@ -97,9 +104,10 @@ class Oracles:
             self.world.fail(f"{key} was computed from wrong inputs: {value}")
         self.values[key].add(value)
 
-    def died(self, worker: str, pid: int, cause: str, attempts: tuple[int, ...]) -> None:
+    def died(self, worker: str, pid: int, cause: str, running: tuple[int, ...], waiting: tuple[int, ...]) -> None:
         """A process ended."""
-        self.deaths[worker, pid] = (cause, attempts)
+        attempts = running or waiting
+        self.deaths[worker, pid] = (cause, attempts, running + waiting)
         for attempt in attempts:
             if attempt in self.current and cause in BLAMING_CAUSES:
                 self.poisoned[self.ran_key[attempt]] += 1
@@ -112,6 +120,7 @@ class Oracles:
         self.finished &= known
         self.current.clear()
         self._last_event = 0
+        self._restarted.clear()
         self._lost.clear()
         self._taken.clear()
         self._leaving = ""
@@ -122,22 +131,31 @@ class Oracles:
     def before(self, source: int, events: Sequence[Any]) -> None:
         """Note what the scheduler is about to hear."""
         self._offered.clear()
+        self._afresh.clear()
         for event in events:
             if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
                 self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
             elif isinstance(event, MissingValue | RestartWorkers):
                 self.is_missed = True
             elif isinstance(event, RestartCluster):
-                self._note_old()
+                self._note_restart(source, event)
             elif isinstance(event, TakeOver):
                 self._note_taken(source, event)
             elif isinstance(event, Disconnected) and self.state is not None and source in self.state.session_of:
                 self._leaving = self.state.session_of[source].id
 
-    def _note_old(self) -> None:
-        """Note every process the scheduler knows of: none of them may count as fresh after a restart."""
+    def _note_restart(self, source: int, message: RestartCluster) -> None:
+        """Note every process the scheduler knows of: none of them may count as fresh after a restart.
+
+        One that is asked for again, on another connection, is the same restart.
+        """
         state = self.state
         assert state is not None
+        session = state.session_of.get(source)
+        if session is None or message.request <= self._restarted[session.id]:
+            return
+        self._restarted[session.id] = message.request
+        self._afresh.add(message.request)
         self._old_pids = {member.pid for member in state.members.values()}
         self._old_pids.update(pid for nanny in state.nannies.values() for pid, _state, _cpu in nanny.pulses.values())
 
@@ -148,8 +166,10 @@ class Oracles:
         if len(events) == 1 and isinstance(events[0], Cancel) and events[0].force:
             self._judge_force(events[0], effects, forced)
         self._judge_lost(events)
-        for event in events:
+        for index, event in enumerate(events):
             self._note_event(source, event)
+            if isinstance(event, RestartCluster) and event.request in self._afresh:
+                self._judge_restart(events[index + 1 :])
         for receiver, messages in effects.sends.items():
             for message in messages:
                 self._note_message(receiver, message)
@@ -194,8 +214,8 @@ class Oracles:
             self.current.update((attempt, (key, source)) for attempt, key in event.running)
         elif isinstance(event, Disconnected):
             self._end_source(source)
-        elif isinstance(event, RestartCluster):
-            self._judge_restart()
+        elif isinstance(event, RestartCluster) and event.request in self._afresh:
+            self.current.clear()
 
     def _note_message(self, receiver: int, message: Any) -> None:
         if isinstance(message, AssignTask):
@@ -235,17 +255,19 @@ class Oracles:
         for attempt in [number for number, (_key, of) in self.current.items() if of == source]:
             del self.current[attempt]
 
-    def _judge_restart(self) -> None:
+    def _judge_restart(self, after: Sequence[Any]) -> None:
+        """A restart leaves nothing but what is submitted after it."""
+        if any(isinstance(event, Submit | PutValue) for event in after):
+            return
         state = self.state
         assert state is not None
         if not is_clean(state) or state.members or any(session.wants for session in state.sessions.values()):
             self.world.fail("after a restart the tables are not empty")
-        self.current.clear()
 
     def _judge_fresh(self, message: Answer) -> None:
         state = self.state
         assert state is not None
-        if message.request < 0:  # by convention of the script: a restart
+        if message.request >= RESTARTING:
             running = [member for member in state.members.values() if member.state == "running"]
             old = [member for member in running if member.pid in self._old_pids]
             if old or len(running) < wanted_workers(state) or not state.nannies:
@@ -273,7 +295,7 @@ class Oracles:
         state = self.state
         assert state is not None
         taken = {name for event in events if isinstance(event, TakeOver) for name in event.sessions}
-        is_restart = any(isinstance(event, RestartCluster) for event in events)
+        is_restart = bool(self._afresh)
         lost = {session.id: session for session in state.sessions.values() if not session.incarnation}
         if self._leaving and self._leaving not in lost:
             self.world.fail(f"{self._leaving} ended with its connection")
@@ -379,6 +401,8 @@ class Oracles:
     def _judge_conviction(self, error: ErrorInfo) -> None:
         certificates = error.certificates
         limit = self.world.swarm.settings.crash_limit
+        if self._is_bereaved(error):
+            return
         charged = [self.deaths[certificate.worker, certificate.pid][1] for certificate in certificates]
         is_alone = len(charged[-1]) == 1 and len(certificates) >= limit
         if not is_alone and len(certificates) != CHARGES_MAX:
@@ -386,11 +410,22 @@ class Oracles:
         if len({certificate.pid for certificate in certificates}) != len(certificates):
             self.world.fail(f"{error.key} was convicted of one death twice")
         for index, certificate in enumerate(certificates):
-            cause, attempts = self.deaths[certificate.worker, certificate.pid]
+            cause, attempts, _all = self.deaths[certificate.worker, certificate.pid]
             if cause not in BLAMING_CAUSES or error.key not in {self.ran_key[attempt] for attempt in attempts}:
                 self.world.fail(f"{error.key} was charged with the death of pid {certificate.pid}: {cause}")
             if index and len(attempts) > 1 and self.waited.isdisjoint(attempts):
                 self.world.fail(f"{error.key}, a suspect, did not run alone in pid {certificate.pid}")
+
+    def _is_bereaved(self, error: ErrorInfo) -> bool:
+        """Whether a task waited at each of these deaths, and something it had submitted was to blame, often enough."""
+        deaths = [self.deaths[certificate.worker, certificate.pid] for certificate in error.certificates]
+        descends = self.world.nesting.descends
+        return len({certificate.pid for certificate in error.certificates}) == CHARGES_MAX and all(
+            cause in BLAMING_CAUSES
+            and error.key in {self.ran_key[attempt] for attempt in there if attempt not in attempts}
+            and any(descends(self.ran_key[attempt], error.key) for attempt in attempts)
+            for cause, attempts, there in deaths
+        )
 
 
 def _forced(effects: Effects) -> set[int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.messages import STORE, AdaptCluster, MissingValue, RestartCluster, ScaleCluster
 from tests.simulator.client_host import ClientHost
+from tests.simulator.oracles import RESTARTING
 from tests.simulator.parties import Parties
 from tests.simulator.plans import Plan
 
@@ -109,10 +110,10 @@ class Script:
         client.cancel([key for key in client.held if rng.random() < share], force=rng.random() < 0.5)
 
     def _restart(self, client: ClientHost) -> None:
-        request = -self.next_request()  # negative: the oracles know it for a restart
+        request = RESTARTING + self.next_request()
         client.restarts[request] = list(client.table.by_number.values())
         self.parties.oracles.let_go.update(self.world.plans.by_key)
-        client.say(RestartCluster(request))
+        client.ask(RestartCluster(request))
 
     def _scale(self, client: ClientHost) -> None:
         total = len(self.world.names)

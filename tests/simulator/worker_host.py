@@ -200,8 +200,10 @@ class WorkerHost:
         slots = self.world.swarm.slots
         host = self.nanny
         held, running = self.machine.list_kept()
-        has = self.world.extras.resources
-        hello = RegisterWorker(self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running, has)
+        has, holding = self.world.extras.resources, self.machine.list_holding()
+        hello = RegisterWorker(
+            self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running, has, holding
+        )
         self._say(hello)
 
     def _say(self, *messages: Any) -> None:

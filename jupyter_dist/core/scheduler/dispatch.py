@@ -63,7 +63,14 @@ def hand_out(state: State, task: Task, member: Member, now: float) -> None:
     options = task.options
     inputs = tuple(map(_input, task.dependencies)) if task.dependencies else ()
     assigned = AssignedTask(
-        task.key, attempt, task.function_id, task.arguments, inputs, options.timeout_s, options.output
+        task.key,
+        attempt,
+        task.function_id,
+        task.arguments,
+        inputs,
+        options.timeout_s,
+        options.output,
+        options.resources,
     )
     sends.append(AssignTask(assigned))
 

@@ -119,7 +119,11 @@ def _attempts_agree(member: Member) -> Iterator[str]:
 
 def _resources_agree(member: Member) -> Iterator[str]:
     current = member.current()
-    held = {attempt: task.options.resources for attempt, task in current.items() if task.options.resources}
+    held = {
+        attempt: task.options.resources if member.holding.get(attempt) != () else ()  # it came back ended
+        for attempt, task in current.items()
+        if task.options.resources
+    }
     kept = {attempt: amounts for attempt, amounts in member.holding.items() if attempt in current}
     if not member.holding.keys() <= {*current, *member.zombies, *member.waiting}:
         yield f"{member}: resources {member.holding} are held by attempts it does not have"

@@ -4,8 +4,8 @@ from jupyter_dist.core.scheduler import moving, retiring
 from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY
 from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.goals import wanted_workers
-from jupyter_dist.core.scheduler.records import TASKS, Session
-from jupyter_dist.core.scheduler.state import PendingRestart, State
+from jupyter_dist.core.scheduler.records import TASKS, PendingRestart, Session
+from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     Answer,
     ClusterStopped,
@@ -22,7 +22,17 @@ NOBODY = frozenset({"observer", TASKS})  # kinds of sessions that do not keep a 
 
 
 def on_restart(state: State, session: Session, message: RestartCluster, now: float) -> None:
-    """Forget every task, cancel every future, replace every worker; answered by `settle_restarts`."""
+    """Forget every task, cancel every future, replace every worker; answered by `settle_restarts`.
+
+    May be said twice: on another connection, when the answer did not come on the first. What is there by then stays.
+    """
+    if message.request > session.restarted:
+        session.restarted = message.request
+        _start_afresh(state, now)
+    state.restarts.append(PendingRestart(session, message.request, now + state.settings.start_s_max))
+
+
+def _start_afresh(state: State, now: float) -> None:
     reason = "the cluster was restarted"
     _cancel_all(state, reason)
     moving.abandon_all(state, reason)
@@ -45,7 +55,6 @@ def on_restart(state: State, session: Session, message: RestartCluster, now: flo
         state.fenced.update((name, pid) for name, (pid, _state, _cpu) in nanny.pulses.items())  # also who is on its way
         state.say(nanny.incarnation, ReplaceWorkers((), reason))
     state.record("restarted", now, reason)
-    state.restarts.append(PendingRestart(session, message.request, now + state.settings.start_s_max))
 
 
 def _cancel_all(state: State, reason: str) -> None:
@@ -57,7 +66,12 @@ def _cancel_all(state: State, reason: str) -> None:
 
 
 def settle_restarts(state: State, now: float) -> None:
-    """Answer those who wait for a restart, when all fresh workers are there or have taken too long."""
+    """Answer those who wait for a restart, when all fresh workers are there or have taken too long.
+
+    One whose connection was made anew meanwhile may not have heard that its futures are cancelled, and asks again when
+    it has: on the connection it has now no answer must come before.
+    """
+    state.restarts = [pending for pending in state.restarts if pending.incarnation == pending.session.incarnation]
     alive = sum(member.state == "running" for member in state.members.values())
     wanted = wanted_workers(state)
     for pending in tuple(state.restarts):

@@ -133,7 +133,7 @@ def forgive(state: State, task: Task, now: float) -> None:
 
 def _clear_error(state: State, task: Task) -> None:
     task.error = None
-    task.certificates = ()  # should anybody want it again, it is tried as if it were new
+    task.certificates = task.losses = ()  # should anybody want it again, it is tried as if it were new
     task.retries_left = task.options.retries
     state.ledger.trials(task)
 

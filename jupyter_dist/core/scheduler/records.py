@@ -1,4 +1,4 @@
-"""The records of the scheduler: a task, a member (worker), a session (client), a nanny.
+"""The records of the scheduler: a task, a member (worker), a session (client), a nanny; and small ones of these.
 
 Plain data with slots. They refer to each other, so they live together. They decide nothing; the fields that mirror
 another table are changed by `state.State` alone. A task's record holds how its result is made (its lineage) for as
@@ -59,6 +59,7 @@ class Task:
         "holders",
         "keepers",
         "key",
+        "losses",
         "made_by",
         "member",
         "missing",
@@ -66,6 +67,7 @@ class Task:
         "needs",
         "options",
         "order",
+        "parent",
         "retries_left",
         "sessions",
         "since_s",
@@ -105,6 +107,8 @@ class Task:
         self.error: ErrorInfo | None = None
         self.retries_left = options.retries
         self.certificates: tuple[DeathCertificate, ...] = ()  # deaths this task may have caused
+        self.parent = ""  # the key of the task that submitted it
+        self.losses: tuple[DeathCertificate, ...] = ()  # deaths of its workers that what it submitted caused
         self.erred_by = 0  # the newest attempt that raised: what it says again, after a connection broke, is known
         self.made_by = 0  # the attempt whose value was taken, also when that is gone by now
         self.tally = NO_TALLY  # of its label
@@ -187,7 +191,9 @@ class Member:
         self.processing: dict[int, Task] = {}  # attempt -> task
         self.received = 0  # messages
         self.resources: dict[str, float] = {}  # what it declared
-        self.holding: dict[int, Amounts] = {}  # attempt -> what it takes of them, also as a zombie
+        self.holding: dict[
+            int, Amounts
+        ] = {}  # attempt -> what it takes of them, also as a zombie; none: it came back ended
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
         self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
@@ -310,6 +316,7 @@ class Session:
         "names",
         "pid",
         "received",
+        "restarted",
         "wants",
         "watch",
     )
@@ -326,6 +333,7 @@ class Session:
         self.is_awaited = False  # it may still say again what a scheduler before this one did not write down
         self.missed = ""  # why its tasks were forgotten, should it not have heard of it
         self.received = 0  # messages, over all its connections
+        self.restarted = 0  # its newest request for a restart that was granted
         self.wants: dict[Task, int] = {}  # -> the number of the wish
         self.names = Names()  # of keys it wants
         self.alone: tuple[Session, ...] = (self,)
@@ -380,3 +388,26 @@ class Nanny:
         self.ending: dict[str, int] = {}  # workers it was told to end for good, and their pids, until they are gone
         self.deaths: dict[str, int] = {}
         self.last_death: dict[str, str] = {}
+
+
+class FunctionEntry:
+    """A function that tasks call: its body, who has it, and how long its tasks took."""
+
+    __slots__ = ("body", "mean_s", "tasks")
+
+    def __init__(self, body: FunctionBody) -> None:
+        self.body = body
+        self.tasks = 0
+        self.mean_s = 0.0  # 0: never finished
+
+
+class PendingRestart:
+    """A client that waits for the fresh workers of a restart."""
+
+    __slots__ = ("incarnation", "request", "session", "until_s")
+
+    def __init__(self, session: Session, request: int, until_s: float) -> None:
+        self.session = session
+        self.incarnation = session.incarnation  # of the connection it was asked on: the answer is for that alone
+        self.request = request
+        self.until_s = until_s

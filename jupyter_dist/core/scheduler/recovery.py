@@ -7,8 +7,12 @@ convicted and errs with the death certificates. Everything else that the worker 
 suspicion.
 
 Tasks that wait for each other cannot all be alone, so a death may leave several suspects again and again: after
-`CHARGES_MAX` it is enough.
+`CHARGES_MAX` it is enough. As often a task may lose its worker by what it submitted and waits for: that may be another
+task with each of its runs, which nobody has seen before. This is counted for as long as the task is known, also over
+results that were lost: else tasks whose results die with the worker would bring forth new killers for ever.
 """
+
+from collections.abc import Iterable
 
 from jupyter_dist.core.scheduler import lineage
 from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED, RELEASED, WAITING
@@ -33,12 +37,16 @@ def drop_held(state: State, member: Member, now: float) -> None:
 def resolve(state: State, member: Member, certificate: DeathCertificate | None, now: float) -> None:
     """Decide about every task a dead worker had been given, now that it is known how it died or that nobody knows."""
     charged = charged_attempts(certificate)
-    for attempt, task in member.current().items():
+    current = member.current()
+    forebears = _forebears(state, [current[attempt] for attempt in charged if attempt in current])
+    for attempt, task in current.items():
         if task.attempt != attempt or task.member is not member:
             continue  # released just now: only a task that was convicted needed it
         state.detach(task)
         if certificate is not None and attempt in charged:
             _suspect(state, task, certificate, now, is_alone=len(charged) == 1)
+        elif certificate is not None and task in forebears:
+            _bereave(state, task, forebears[task], certificate, now)
         else:
             state.record_task("retried", now, task, member.name)
             lineage.requeue(state, task, now)
@@ -63,6 +71,32 @@ def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float
         state.ledger.trials(task)
         state.record_task("retried", now, task, certificate.worker, certificate.words)
         lineage.requeue(state, task, now)
+
+
+def _forebears(state: State, tasks: Iterable[Task]) -> dict[Task, Task]:
+    """Return the tasks by which these were submitted, and those by which these were, each with one of what it led to."""
+    found: dict[Task, Task] = {}
+    for child in tasks:
+        parent = state.tasks.get(child.parent)
+        while parent is not None and parent not in found:
+            found[parent] = child
+            parent = state.tasks.get(parent.parent)
+    return found
+
+
+def _bereave(state: State, task: Task, child: Task, certificate: DeathCertificate, now: float) -> None:
+    """Let a task run again whose worker was killed by what it had submitted, unless that happened too often."""
+    task.losses = (*task.losses, certificate)
+    if len(task.losses) < CHARGES_MAX:
+        state.record_task("retried", now, task, certificate.worker, certificate.words)
+        lineage.requeue(state, task, now)
+        return
+    text = (
+        f"{task.label} ({task.key}) waited for what it had submitted, and {len(task.losses)} times that killed the worker "
+        f"of both. The last was {child.label} ({child.key}): {certificate.words}"
+    )
+    error = ErrorInfo("WorkerCrashedError", text, "", kind="crashed", key=task.key, certificates=task.losses)
+    lineage.fail(state, task, error, now, certificate.worker)
 
 
 def conviction(task: Task) -> ErrorInfo:

@@ -18,21 +18,26 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
     unwanted = tuple(held.key for held in message.held if not _take_held(state, member, held, now))
     if unwanted:
         state.say(member.incarnation, FreeKeys(unwanted))
+    holding = dict(message.holding)
     for attempt, key in message.running:
         task = state.tasks.get(key)
-        if task is not None and _may_go_on(task, member, attempt):
+        if task is not None and _may_go_on(task, member, attempt, takes=attempt in holding):
             state.assign(task, member, now, attempt)
+            if attempt in member.holding and attempt not in holding:
+                member.holding[attempt] = ()  # it has ended, which is said next: what it took others may have
         else:
             member.zombies.add(attempt)
+            if attempt in holding:
+                member.holding[attempt] = holding[attempt]
             if key:
                 state.say(member.incarnation, StopAttempt(attempt))
     state.refresh(member)
 
 
-def _may_go_on(task: Task, member: Member, attempt: int) -> bool:
+def _may_go_on(task: Task, member: Member, attempt: int, *, takes: bool) -> bool:
     """Whether an attempt a worker runs is the task's own from now on: it is needed, and no other runs."""
     is_free = task.state in (QUEUED, WAITING) and not task.certificates and attempt > task.erred_by
-    return is_free and member.affords(task.options.resources)
+    return is_free and (not takes or member.affords(task.options.resources))
 
 
 def _take_held(state: State, member: Member, held: HeldResult, now: float) -> bool:

@@ -31,7 +31,7 @@ from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
 from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
-from jupyter_dist.core.scheduler.records import Member, Nanny, Session, Tally, Task
+from jupyter_dist.core.scheduler.records import FunctionEntry, Member, Nanny, PendingRestart, Session, Tally, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
 from jupyter_dist.messages import ErrorView, FreeKeys, FunctionBody, Message, RegisterWorker, TaskEvent, TaskOptions
@@ -42,28 +42,6 @@ TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
 IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
 DEPTH_STEP = 1 << 48  # more than there are submissions
 DEPTH_MAX = 1 << 14  # deeper ones are not told apart: a place is to be a number of 64 bits
-
-
-class FunctionEntry:
-    """A function that tasks call: its body, who has it, and how long its tasks took."""
-
-    __slots__ = ("body", "mean_s", "tasks")
-
-    def __init__(self, body: FunctionBody) -> None:
-        self.body = body
-        self.tasks = 0
-        self.mean_s = 0.0  # 0: never finished
-
-
-class PendingRestart:
-    """A client that waits for the fresh workers of a restart."""
-
-    __slots__ = ("request", "session", "until_s")
-
-    def __init__(self, session: Session, request: int, until_s: float) -> None:
-        self.session = session
-        self.request = request
-        self.until_s = until_s
 
 
 class State:

@@ -46,7 +46,7 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
                 state.say(session.incarnation, KeyCancelled((spec.wish,), reason))
                 continue
             task = Task(spec.key, function, message.options, state.next_order(parent))
-            task.arguments = spec.arguments
+            task.arguments, task.parent = spec.arguments, message.parent
             held = dict.fromkeys(state.tasks[name] for name in spec.held if name in state.tasks)
             state.add_task(task, dependencies, tuple(other for other in held if other not in dependencies))
             new.append(task)

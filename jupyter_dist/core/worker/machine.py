@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.resources import Amounts
 from jupyter_dist.core.worker import rejoining
 from jupyter_dist.core.worker.effects import Effects, Held
 from jupyter_dist.core.worker.events import (
@@ -145,6 +146,10 @@ class WorkerMachine:
     def list_kept(self) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, str], ...]]:
         """Return what a scheduler is told before its welcome: the results held, and the attempts that run."""
         return rejoining.list_kept(self._state)
+
+    def list_holding(self) -> tuple[tuple[int, Amounts], ...]:
+        """Return what the attempts that run take of the worker's resources."""
+        return rejoining.list_holding(self._state)
 
     def count_held(self) -> tuple[int, int]:
         """Return how many results are held, and their bytes."""

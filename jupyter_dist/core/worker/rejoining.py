@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, WAITING
+from jupyter_dist.core.resources import Amounts
+from jupyter_dist.core.worker.attempt import FETCHING, READY, RUNNING, WAITING, Attempt, AttemptState
 from jupyter_dist.core.worker.effects import TakeBack
 from jupyter_dist.core.worker.state import Said, State
 from jupyter_dist.messages import AttemptWaits, HeldResult, Kept, Leaving, Message, TaskErred, TaskFinished
+
+GOING_ON: frozenset[AttemptState] = frozenset({READY, RUNNING, WAITING})  # whose end is still to come
 
 
 def suspend(state: State) -> None:
@@ -79,14 +82,19 @@ def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, st
     held = tuple(HeldResult(key, live.attempt, live.nbytes, live.type_name) for key, live in state.held.items())
     state.told_held = {result.attempt for result in held}
     state.unkept = deque(said for said in state.unkept if not _is_freed(state, said.reply))
-    going_on = [
-        (number, "" if attempt.stopped else attempt.task.key)
-        for number, attempt in state.attempts.items()
-        if attempt.state in {READY, RUNNING, WAITING}
-    ]
+    going_on = [(number, "" if attempt.stopped else attempt.task.key) for number, attempt in _going_on(state)]
     ended = [
         (said.reply.attempt, said.reply.key if said.is_wanted else "")
         for said in state.unkept
         if said.reply.attempt not in state.told_held
     ]
     return held, (*going_on, *ended)
+
+
+def list_holding(state: State) -> tuple[tuple[int, Amounts], ...]:
+    """Return what attempts take of the worker's resources; those that were stopped too: they have it until they end."""
+    return tuple((number, attempt.task.resources) for number, attempt in _going_on(state) if attempt.task.resources)
+
+
+def _going_on(state: State) -> list[tuple[int, Attempt]]:
+    return [(number, attempt) for number, attempt in state.attempts.items() if attempt.state in GOING_ON]

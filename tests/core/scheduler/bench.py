@@ -110,12 +110,12 @@ class Bench:
 
     # -- peers
 
-    def worker(self, name="w0", *, slots=1, nanny="", pid=0, host="h", address="", held=(), running=(), resources=()):
+    def worker(self, name="w0", *, slots=1, nanny="", pid=0, host="h", address="", held=(), running=(), **has):
         source = next(self._sources)
         self.pids[source] = pid or next(self._pids)
         address = address or f"unix:/{name}"
-        pid, has = self.pids[source], dict(resources)
-        self.say(source, RegisterWorker(name, host, pid, address, slots, 0, nanny, "3.11", held, running, has))
+        pid = self.pids[source]
+        self.say(source, RegisterWorker(name, host, pid, address, slots, 0, nanny, "3.11", held, running, **has))
         return source
 
     def nanny(self, name="n", workers=1):

@@ -6,6 +6,7 @@ from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.lifetime import is_clean
 from jupyter_dist.messages import (
     Answer,
+    ClaimWishes,
     CloseSession,
     KeyCancelled,
     ProcessPulse,
@@ -57,6 +58,41 @@ def test_restart_is_answered_when_the_fresh_workers_are_there(bench):
     assert not bench.heard(client, Answer)
     bench.worker("w1", nanny="n")
     assert bench.heard(client, Answer) == [Answer(7)]
+
+
+def test_restart_whose_client_lost_its_connection_is_answered_when_that_knows_what_was_cancelled(bench):
+    client = bench.client("s")
+    bench.nanny(workers=1)
+    wish = bench.submit(client, "a")
+    bench.say(client, RestartCluster(7))
+    bench.say(client, Disconnected("reset"))  # with what it was told
+    again = bench.client("s")
+    bench.worker("w0", nanny="n")
+    assert not bench.heard(again, Answer)
+    effects = bench.say(again, ClaimWishes(((wish, "a"),), ()), RestartCluster(7))
+    assert [type(message) for message in effects.sends[again]] == [KeyCancelled, Answer]
+
+
+def test_restart_that_is_asked_for_again_leaves_what_is_there_by_then(bench):
+    client, other = bench.client("s"), bench.client()
+    bench.nanny(workers=1)
+    bench.say(client, RestartCluster(7))
+    bench.worker("w0", nanny="n")
+    bench.submit(other, "a")
+    again = bench.client("s")
+    bench.say(again, ClaimWishes((), ()), RestartCluster(7))
+    assert bench.state.tasks["a"].sessions
+    assert bench.heard(again, Answer) == [Answer(7)]
+    bench.say(again, RestartCluster(8))
+    assert not bench.state.tasks
+
+
+def test_restarts_that_are_asked_for_together_are_all_answered(bench):
+    client = bench.client()
+    bench.nanny(workers=1)
+    bench.say(client, RestartCluster(1), RestartCluster(2))
+    bench.worker("w0", nanny="n")
+    assert bench.heard(client, Answer) == [Answer(1), Answer(2)]
 
 
 def test_restart_counts_only_workers_that_are_there(bench):

@@ -3,7 +3,9 @@
 import pytest
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler.replay import CLAIM_S
 from jupyter_dist.messages import StopAttempt, Withdraw
+from jupyter_dist.messages.journal import RESULTS
 from tests.core.scheduler.bench import Bench
 
 GPU = (("GPU", 1.0),)
@@ -107,6 +109,38 @@ def test_resource_comes_back_with_an_error_a_withdrawal_and_a_death(bench):
     bench.say(worker, Disconnected("gone"))
     other = bench.worker("w1", resources={"GPU": 1})
     assert list(bench.assigned(other)) == ["b"]
+
+
+def test_resource_of_a_task_that_nobody_wants_is_held_on_the_next_connection_too(bench):
+    client, old = bench.client(), bench.worker(slots=2, resources={"GPU": 1})
+    bench.submit(client, "a", resources=GPU)
+    attempt = bench.assigned(old)["a"]
+    bench.release(client, "a")
+    again = {"running": ((attempt, ""),), "holding": ((attempt, GPU),), "resources": {"GPU": 1}}
+    worker = bench.worker(slots=2, pid=bench.pids[old], **again)
+    bench.submit(client, "b", resources=GPU)
+    assert not bench.assigned(worker)
+    bench.finish(worker, "a", attempt=attempt)
+    assert list(bench.assigned(worker)) == ["b"]
+
+
+def test_attempts_that_ended_without_a_scheduler_are_all_taken_though_each_needed_the_only_resource(bench):
+    client, old = bench.client("c"), bench.worker(slots=2, resources={"GPU": 1})
+    numbers = []
+    for key in ("a", "b"):
+        bench.submit(client, key, resources=GPU)
+        numbers.append(bench.attempt(key))
+        bench.finish(old, key)
+    running = tuple(zip(numbers, ("a", "b"), strict=True))
+    bench.records[RESULTS].clear()  # this the scheduler did not write any more
+    bench.succeed()
+    bench.client("c")
+    worker = bench.worker(slots=2, pid=bench.pids[old], running=running, resources={"GPU": 1})
+    bench.tick(CLAIM_S)
+    assert not bench.heard(worker, StopAttempt)
+    for key, attempt in zip(("a", "b"), numbers, strict=True):
+        bench.finish(worker, key, attempt=attempt)
+    assert bench.states("a", "b") == ["memory", "memory"]
 
 
 def test_task_with_resources_is_not_given_in_hand(bench):

@@ -17,6 +17,7 @@ from jupyter_dist.messages import (
     KeyErred,
     KeyFinished,
     Pulse,
+    RetryKeys,
     StopAttempt,
     WantKeys,
 )
@@ -156,6 +157,56 @@ def test_deaths_beside_others_convict_in_the_end(bench):
         bench.die(worker, nanny, waiting=[bench.attempt("a"), bench.attempt("b")])
     assert bench.states("a", "b") == ["erred", "erred"]
     assert "each time beside others" in bench.heard(client, KeyErred)[0].error.text
+
+
+def test_deaths_by_ever_new_children_convict_those_that_wait_for_them_in_the_end(bench):
+    client, other, nanny = bench.client(), bench.client(), bench.nanny()
+    bench.submit(client, "grandparent")
+    bench.submit(other, "neighbour")
+    for number in range(CHARGES_MAX):
+        worker = bench.worker(nanny="n")
+        for key in ("grandparent", "neighbour"):
+            wait(bench, worker, key)
+        tasks = bench.client()  # a session of the worker's
+        bench.submit(tasks, f"parent-{number}", parent="grandparent")
+        wait(bench, worker, f"parent-{number}")
+        bench.submit(tasks, f"child-{number}", parent=f"parent-{number}")
+        assert not bench.heard(client, KeyErred)
+        waiting = [bench.attempt(key) for key in ("grandparent", "neighbour", f"parent-{number}")]
+        bench.die(worker, nanny, [bench.attempt(f"child-{number}")], waiting=waiting)
+        bench.release(tasks, f"child-{number}")
+        bench.release(tasks, f"parent-{number}")
+    (erred,) = bench.heard(client, KeyErred)
+    assert (erred.error.kind, len(erred.error.certificates)) == ("crashed", CHARGES_MAX)
+    assert f"{CHARGES_MAX} times that killed" in erred.error.text
+    assert bench.states("neighbour") == ["queued"]
+
+
+def test_deaths_by_children_count_on_after_a_result_and_are_forgiven_with_the_error(bench):
+    client, nanny = bench.client(), bench.nanny()
+    bench.submit(client, "parent")
+    worker = bench.worker(nanny="n")
+    wait(bench, worker, "parent")
+    bench.submit(client, "child", parent="parent")
+    bench.die(worker, nanny, [bench.attempt("child")], waiting=[bench.attempt("parent")])
+    bench.worker("w1", nanny="n")  # for the suspect
+    worker = bench.worker("w2", nanny="n")
+    bench.finish(worker, "parent", None)
+    assert len(bench.task("parent").losses) == 1  # the result may be lost, and made anew, with other children
+    bench.say(worker, Disconnected("gone"))
+    bench.err(bench.worker("w3", nanny="n"), "parent")
+    bench.say(client, RetryKeys(("parent",)))
+    assert bench.task("parent").losses == ()
+
+
+def test_task_that_is_its_own_forebear_ends_the_walk(bench):
+    client, nanny = bench.client(), bench.nanny()
+    worker = bench.worker(nanny="n", slots=2)
+    bench.submit(client, "a", parent="b")
+    bench.submit(client, "b", parent="a")
+    wait(bench, worker, "b")
+    bench.die(worker, nanny, [bench.attempt("a")], waiting=[bench.attempt("b")])
+    assert [len(bench.task(key).losses) for key in ("a", "b")] == [0, 1]
 
 
 def test_suspect_that_waits_lets_its_child_run_on_the_only_worker(bench):

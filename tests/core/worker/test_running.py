@@ -211,6 +211,19 @@ def test_disconnect_gives_back_what_has_not_begun_and_keeps_the_rest():
     assert [(type(said), said.attempt) for said in bench.take_said()] == [(TaskErred, 2)]
 
 
+def test_what_an_attempt_takes_of_the_resources_is_told_until_it_ends():
+    bench = Bench(slots=2)
+    bench.assign(1, resources=(("GPU", 1.0),))
+    bench.assign(2)
+    bench.begin()
+    bench.hear(StopAttempt(1))
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((), ((1, ""),))
+    assert bench.machine.list_holding() == ((1, (("GPU", 1.0),)),)
+    bench.fail(1)
+    assert bench.machine.list_holding() == ()
+
+
 def test_end_of_an_attempt_is_said_again_until_it_will_not_be_forgotten():
     bench = Bench(slots=2)
     for attempt in (1, 2):
