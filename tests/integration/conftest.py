@@ -41,7 +41,7 @@ def assert_gone(processes: list[psutil.Process]) -> None:
     assert not left
 
 
-def wait_until(is_so: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+def wait_until(is_so: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:
     """Return when something is so; fail when it is not in time."""
     deadline = time.monotonic() + timeout_s
     while not is_so():

@@ -8,7 +8,6 @@ They are in the package `test` beside the standard library; not every distributi
 import functools
 import importlib
 import os
-import test
 import unittest
 from collections.abc import Iterator
 from typing import Any
@@ -20,9 +19,9 @@ from jupyter_dist import Executor
 UPSTREAM = "test.test_concurrent_futures"
 WORKERS = 5  # as many as the tests' own pools have
 
-if folder := os.environ.get("CPYTHON_TESTS"):
-    test.__path__.append(folder)
 try:
+    if folder := os.environ.get("CPYTHON_TESTS"):
+        importlib.import_module("test").__path__.append(folder)
     importlib.import_module(UPSTREAM)
 except (ImportError, unittest.SkipTest) as error:
     pytest.skip(f"this Python ships no {UPSTREAM}: {error}", allow_module_level=True)
@@ -51,9 +50,8 @@ def shared_cluster() -> Iterator[None]:
     global cluster  # noqa: PLW0603 - a unittest class cannot ask for a fixture's value
     cluster = Executor(n_workers=WORKERS)
     cluster.wait_for_workers(timeout=30)
-    cluster.submit(abs, 1).add_done_callback(
-        lambda _: None
-    )  # the callbacks' thread is there before threads are counted
+    # The thread of callbacks is to be there before a test counts threads.
+    cluster.submit(abs, 1).add_done_callback(lambda _: None)
     cluster.map(functools.partial(pow, 2), range(10))
     yield
     cluster.shutdown(cancel_futures=True)
