@@ -138,7 +138,7 @@ class StorageError(JupyterDistError, OSError):
 
 
 class StorageFullError(StorageError):
-    """There is no room in the host's object store for so much data."""
+    """There is no room for so much data: in the host's object store, or on a worker whose memory and disk are full."""
 
 
 class JournalError(StorageError):

@@ -48,6 +48,14 @@ class Settings:
     code_wait_s_max: float = 30.0  # how long an upload waits for workers that are busy
     capture_bytes_max: int = 50 * 1000 * 1000  # what one distributed cell may ship
 
+    # a worker's memory, in shares of its limit: what the process has for itself, without what it maps of files
+    memory_target: float = 0.6  # results it holds beyond this are spilled to disk, least recently used first
+    memory_spill: float = 0.7  # a process that uses more, for whatever reason, spills back to the target
+    memory_pause: float = 0.8  # it is given no more tasks until it is below ``memory_spill`` again
+    memory_terminate: float = 1.0  # its nanny replaces it
+    memory_wait_s: float = 2.0  # how long it stays paused when nothing more can be freed, before it is replaced
+    spill_retry_s: float = 2.0  # between two attempts to write to a disk that is full or broken
+
     # dispatch
     hand_s: float = 0.01  # seconds of expected work a slot keeps in hand
     hand_max: int = 256  # tasks a slot keeps in hand at most

@@ -24,6 +24,7 @@ from jupyter_dist.messages.assignment import (
     HoldCopy,
     InputMissing,
     Leaving,
+    MemoryState,
     SetInlineMax,
     StopAttempt,
     StoreCopy,

@@ -190,6 +190,13 @@ class AttemptGoesOn(Message, tag=191):
     attempt: int
 
 
+class MemoryState(Message, tag=200):
+    """How a worker stands with its memory limit: whether it is to be given no more tasks, and what is wrong in words."""
+
+    is_paused: bool
+    words: str = ""
+
+
 FromWorker = (
     RegisterWorker
     | TaskFinished
@@ -203,6 +210,7 @@ FromWorker = (
     | Leaving
     | AttemptWaits
     | AttemptGoesOn
+    | MemoryState
     | CodeTaken
 )
 ToWorker = (

@@ -67,6 +67,7 @@ class WorkerView(Record):
     last_death: str
     resources: dict[str, tuple[float, float]] = field(default_factory=dict)  # declared, and what of it no task has now
     modules: tuple[tuple[str, str], ...] = ()  # of the user's, by name, with their versions
+    trouble: str = ""  # what is wrong with its memory or its disk, in words
 
 
 class FunctionView(Record):

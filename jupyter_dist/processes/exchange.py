@@ -22,8 +22,8 @@ from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import HOLDER_SIDE, READER_SIDE
 from jupyter_dist.comm.pool import Pool
 from jupyter_dist.comm.serve import Server, serve
-from jupyter_dist.core.worker.effects import Copied, Held, StartFetch, StartStore
-from jupyter_dist.core.worker.events import Arrived, FetchFailed, StoreEnded
+from jupyter_dist.core.worker.effects import Copied, Held, Spilled, StartFetch, StartStore
+from jupyter_dist.core.worker.events import Arrived, FetchFailed, SpillLost, StoreEnded
 from jupyter_dist.errors import ProtocolError, StorageError
 from jupyter_dist.messages import Fetch, Found, Message, NotFound, ReadStacks, RunCall, RunningStack
 from jupyter_dist.processes.config import ClusterIdentity
@@ -32,12 +32,14 @@ from jupyter_dist.protocol.framing import Buffer
 from jupyter_dist.protocol.payload import pack_value
 from jupyter_dist.protocol.tracebacks import name_type, say_exception
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.object_file import UnreadableError
+from jupyter_dist.storage.spill import SpillFolder
 from jupyter_dist.storage.store import ObjectStore
 
 REQUESTS_MAX = 100_000  # of one peer that wait for their turn
 THREADS_MAX = 2
 
-Fetching = Arrived | FetchFailed | StoreEnded
+Fetching = Arrived | FetchFailed | StoreEnded | SpillLost
 
 
 class Exchange:
@@ -55,6 +57,8 @@ class Exchange:
         Takes what became of fetches.
     read_stacks : callable, optional
         Returns where the running tasks are; called from any thread.
+    spilled : SpillFolder, optional
+        Where results are that are not in memory.
     """
 
     def __init__(
@@ -64,12 +68,14 @@ class Exchange:
         find_held: Callable[[str], Held | None],
         deliver: Callable[[Sequence[Fetching]], None],
         read_stacks: Callable[[], tuple[RunningStack, ...]] = tuple,
+        spilled: SpillFolder | None = None,
     ) -> None:
         self.address = ""
         self.errands = Errands(read_stacks)
         self._identity = identity
         self._settings = settings
         self._find_held = find_held
+        self._spilled = spilled
         self._deliver = deliver
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="packing")
         self._pool = Pool(self._connect)
@@ -153,7 +159,7 @@ class Exchange:
 
     async def _store(self, wanted: StartStore, objects: ObjectStore) -> None:
         loop = asyncio.get_running_loop()
-        reason = await loop.run_in_executor(self._threads, _write, wanted, objects)
+        reason = await loop.run_in_executor(self._threads, self._write, wanted, objects)
         self._deliver([StoreEnded(wanted.copy, wanted.name, reason)])
 
     # -- serving -----------------------------------------------------------------------------------------------------
@@ -164,8 +170,10 @@ class Exchange:
         if held is None:
             channel.send(NotFound(request.request, request.key, "it is not held here"))
             return
-        packed = await asyncio.get_running_loop().run_in_executor(self._threads, _pack, held)
+        packed = await asyncio.get_running_loop().run_in_executor(self._threads, self.pack, held)
         if isinstance(packed, str):
+            if isinstance(held, Spilled):
+                self._deliver([SpillLost(request.key, held.name)])
             channel.send(NotFound(request.request, request.key, packed))
             return
         try:
@@ -178,27 +186,35 @@ class Exchange:
         """Let go of values in a thread: their `__del__` may do anything, and the loop must go on."""
         self._threads.submit(values.clear)
 
+    def pack(self, held: Held) -> Sequence[Buffer] | str:
+        """Return a result as it travels, or why it cannot; what was packed before is passed on as it is."""
+        if isinstance(held, Copied):
+            return held.buffers
+        if isinstance(held, Spilled):
+            return self._read_back(held)
+        try:
+            return pack_value(held.value)
+        except BaseException as error:  # noqa: BLE001 - a user's `__reduce__` may raise anything
+            return f"it cannot be packed any more: {name_type(type(error))}: {say_exception(error)}"
 
-def _pack(held: Held) -> Sequence[Buffer] | str:
-    """Return a result as it travels, or why it cannot; a copy is passed on as it came."""
-    if isinstance(held, Copied):
-        return held.buffers
-    try:
-        return pack_value(held.value)
-    except BaseException as error:  # noqa: BLE001 - a user's `__reduce__` may raise anything
-        return f"it cannot be packed any more: {name_type(type(error))}: {say_exception(error)}"
+    def _read_back(self, held: Spilled) -> Sequence[Buffer] | str:
+        if self._spilled is None:
+            return "this worker has no disk"
+        try:
+            return self._spilled.read(held.name)
+        except (UnreadableError, OSError) as error:
+            return f"it cannot be read back from the disk: {error}"
 
-
-def _write(wanted: StartStore, objects: ObjectStore) -> str:
-    """Write a result; return why it could not be, empty when it was."""
-    packed = _pack(wanted.held)
-    if isinstance(packed, str):
-        return packed
-    try:
-        objects.write(packed, wanted.name)
-    except StorageError as error:
-        return str(error)
-    return ""
+    def _write(self, wanted: StartStore, objects: ObjectStore) -> str:
+        """Write a result; return why it could not be, empty when it was."""
+        packed = self.pack(wanted.held)
+        if isinstance(packed, str):
+            return packed
+        try:
+            objects.write(packed, wanted.name)
+        except StorageError as error:
+            return str(error)
+        return ""
 
 
 class _Holder:

@@ -343,7 +343,7 @@ class Nanny:
         self._line.send(Pulse(tuple(pulses)))
 
     def _check_memory(self, child: Child, memory_bytes: int) -> None:
-        limit = self._config.memory_bytes_max
+        limit = int(self._settings.memory_terminate * self._config.memory_bytes_max)
         if 0 < limit < memory_bytes and limit < (own_bytes := private_bytes(child.pid)):
             words = f"it used {describe_bytes(own_bytes)}, its limit is {describe_bytes(limit)}"
             self._handle(OverMemory(child.name, words))

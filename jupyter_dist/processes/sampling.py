@@ -14,15 +14,17 @@ class Sampler:
         self._vitals = Vitals(os.getpid(), time.monotonic())
         self._vitals.sample(time.monotonic())  # the first look only begins to count
 
-    def sample(self, running: tuple[tuple[int, int, float], ...], held: int, held_bytes: int) -> WorkerSample:
+    def sample(
+        self, running: tuple[tuple[int, int, float], ...], held: int, held_bytes: int, spilled_bytes: int = 0
+    ) -> WorkerSample:
         """Return a heartbeat.
 
         Parameters
         ----------
         running : tuple of (int, int, float)
             Attempt, slot and start of each task that runs.
-        held, held_bytes : int
-            The results held, and their bytes.
+        held, held_bytes, spilled_bytes : int
+            The results held, their bytes, and how many of these are on the disk.
         """
         seen = self._vitals.sample(time.monotonic())
-        return WorkerSample(running, seen.memory_bytes, seen.cpu_percent, held, held_bytes)
+        return WorkerSample(running, seen.memory_bytes, seen.cpu_percent, held, held_bytes, spilled_bytes)

@@ -6,6 +6,9 @@ the loop's thread, because a task, or a thread a task left behind, must not be a
 
 A connection to the scheduler that is lost is made anew for three leases, as a new incarnation; then the process ends.
 
+A worker with a memory limit looks how much it uses at each heartbeat, before a large result is held, and after
+something was let go (`spilling`).
+
 A SIGTERM is passed on to the scheduler, which takes away what is needed, waits for what runs, and has the process
 replaced; after ``leave_s_max``, or at a second one, it ends as it is.
 """
@@ -31,10 +34,10 @@ from jupyter_dist.comm.event_loop import new_event_loop
 from jupyter_dist.comm.links import WORKER_SIDE
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.worker.effects import Effects, TakeBack
-from jupyter_dist.core.worker.events import TakenBack, WorkerEvent
+from jupyter_dist.core.worker.events import Ended, MemorySeen, SpillEnded, TakenBack, WorkerEvent
 from jupyter_dist.core.worker.machine import LOCAL, WorkerMachine
 from jupyter_dist.errors import ProtocolError
-from jupyter_dist.messages import CodeTaken, Leaving, Message, RegisterWorker, TakeCode
+from jupyter_dist.messages import CodeTaken, Leaving, Message, RegisterWorker, TakeCode, TaskFinished
 from jupyter_dist.processes import inside
 from jupyter_dist.processes.config import WorkerConfig
 from jupyter_dist.processes.exchange import Exchange, Fetching
@@ -42,9 +45,12 @@ from jupyter_dist.processes.lifeline import die_with_parent
 from jupyter_dist.processes.output import follow_threads, install_streams
 from jupyter_dist.processes.sampling import Sampler
 from jupyter_dist.processes.signals import open_wakeup, watch_signals
-from jupyter_dist.processes.slots import Slots, entries_of
+from jupyter_dist.processes.slots import Report, Slots, entries_of
+from jupyter_dist.processes.spilling import Spilling
 from jupyter_dist.processes.stored import StoredInputs
+from jupyter_dist.processes.vitals import private_bytes
 from jupyter_dist.storage.page import PageWriter
+from jupyter_dist.storage.spill import SpillFolder
 from jupyter_dist.storage.store import ObjectStore
 
 LOG = logging.getLogger("jupyter_dist.worker")
@@ -73,13 +79,15 @@ class Worker:
     def __init__(self, config: WorkerConfig, loop: asyncio.AbstractEventLoop, page: PageWriter) -> None:
         self._config = config
         self._loop = loop
-        self._machine = WorkerMachine(config.settings, config.slots)
+        self._machine = WorkerMachine(config.settings, config.slots, config.memory_bytes_max)
         self._objects = ObjectStore(config.objects)
-        stored = StoredInputs(config.objects)
+        spilled = SpillFolder(config.scratch)
+        stored = StoredInputs(config.objects, spilled)
         self.slots = Slots(config.slots, page, self.wake, config.settings, stored, config.scratch)
         self._exchange = Exchange(
-            config.identity, config.settings, self._machine.find_held, self._on_fetching, self.slots.read_stacks
+            config.identity, config.settings, self._machine.find_held, self._on_news, self.slots.read_stacks, spilled
         )
+        self._spilling = Spilling(loop, spilled, self._exchange.pack, self._on_news)
         self._sampler = Sampler()
         self._links = count(LOCAL + 1)
         self._channel: Channel | None = None
@@ -113,6 +121,7 @@ class Worker:
     async def run(self) -> int:
         """Work until it is time to end; return the exit code."""
         await self._exchange.open(self._config.address)
+        self.slots.stored.address = self._exchange.address
         tasks = [asyncio.ensure_future(self._keep_connected()), asyncio.ensure_future(self._beat())]
         for task in tasks:
             task.add_done_callback(self._on_task_done)
@@ -129,6 +138,7 @@ class Worker:
     async def _close(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
+        self._spilling.close()
         if self._channel is not None:
             self._channel.close("the worker ends")
         with contextlib.suppress(TimeoutError):
@@ -195,9 +205,12 @@ class Worker:
         while True:
             await asyncio.sleep(self._config.settings.heartbeat_s)
             self.slots.stored.tidy()
+            if self._config.memory_bytes_max:
+                self.deliver(LOCAL, [self._look_at_memory()])
             if self._channel is not None and self._is_welcome:
                 running = self.slots.list_running()
-                self.deliver(LOCAL, [self._sampler.sample(running, *self._machine.count_held())])
+                held = (*self._machine.count_held(), self._machine.spilled_bytes())
+                self.deliver(LOCAL, [self._sampler.sample(running, *held)])
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -208,9 +221,15 @@ class Worker:
     def _on_reports(self) -> None:
         reports = self.slots.reports.take()
         self.slots.forget_interrupts(reports)
-        self.deliver(LOCAL, reports)
+        if self._config.memory_bytes_max and any(map(_brings_large_result, reports)):
+            self.deliver(LOCAL, [self._look_at_memory(), *reports])
+        else:
+            self.deliver(LOCAL, reports)
 
-    def _on_fetching(self, events: Sequence[Fetching]) -> None:
+    def _look_at_memory(self) -> MemorySeen:
+        return MemorySeen(private_bytes(os.getpid()))
+
+    def _on_news(self, events: Sequence[Fetching | SpillEnded | MemorySeen]) -> None:
         self.deliver(LOCAL, events)
 
     def _on_time(self) -> None:
@@ -243,11 +262,22 @@ class Worker:
             self._objects.remove(effects.unstored)
         if effects.says and self._channel is not None:
             self._channel.send_all(effects.says)
-        if effects.discarded:
-            self._exchange.discard(effects.discarded)
+        self._perform_memory(effects)
         self._arm()
         if taken:
             self.deliver(LOCAL, taken)
+
+    def _perform_memory(self, effects: Effects) -> None:
+        for order in effects.spills:
+            self._spilling.spill(order)
+        if effects.unspilled:
+            self._spilling.remove(effects.unspilled)
+        if effects.trim or effects.collect:
+            self._spilling.relieve(effects.discarded, collect=effects.collect)
+        elif effects.discarded:
+            self._exchange.discard(effects.discarded)
+        if effects.leave and not self.was_asked_to_end:
+            self.leave(effects.leave)
 
     def _perform_orders(self, effects: Effects) -> None:
         if effects.welcomed:
@@ -296,6 +326,10 @@ class Worker:
             self._timer.cancel()
         self._timer = self._loop.call_at(due, self._on_time)
         self._timer_due = due
+
+
+def _brings_large_result(report: Report) -> bool:
+    return isinstance(report, Ended) and isinstance(report.reply, TaskFinished) and report.reply.value is None
 
 
 class _Link:

@@ -18,7 +18,15 @@ from typing import Any
 import msgspec
 import tblib
 
-from jupyter_dist.errors import DataLostError, RemoteError, ResultError, TaskError, TaskTimeoutError, WorkerCrashedError
+from jupyter_dist.errors import (
+    DataLostError,
+    JupyterDistError,
+    RemoteError,
+    ResultError,
+    StorageFullError,
+    TaskTimeoutError,
+    WorkerCrashedError,
+)
 from jupyter_dist.messages.base import ErrorInfo, Record
 from jupyter_dist.protocol.by_value import ByValuePickler
 from jupyter_dist.protocol.tracebacks import (
@@ -36,6 +44,12 @@ from jupyter_dist.protocol.tracebacks import (
 
 LINKS_MAX = 20  # exceptions in one chain of causes and contexts
 PICKLE_BYTES_MAX = 1024 * 1024  # of one exception
+KINDS: dict[str, type[JupyterDistError]] = {  # of errors that are this package's own
+    "lost": DataLostError,
+    "timeout": TaskTimeoutError,
+    "result": ResultError,
+    "full": StorageFullError,
+}
 
 
 class Link(Record, frozen=True):
@@ -87,8 +101,7 @@ def load_exception(info: ErrorInfo) -> BaseException:
         return _load_links(info.pickled) or _stand_in(info.type_name, info.text, info.traceback)
     if info.kind == "crashed":
         return WorkerCrashedError(info.text, info.certificates)
-    kinds: dict[str, type[TaskError]] = {"lost": DataLostError, "timeout": TaskTimeoutError, "result": ResultError}
-    error = kinds.get(info.kind, RemoteError)(info.text)
+    error = KINDS.get(info.kind, RemoteError)(info.text)
     if info.traceback:
         error.add_note(info.traceback)
     return error

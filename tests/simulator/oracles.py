@@ -395,6 +395,9 @@ class Oracles:
         elif error.kind == "lost":
             if culprit.kind != "put" or culprit.key not in self.let_go | self.world.store.hurt_keys:
                 self.world.fail(f"{culprit.key} is said to be lost")
+        elif error.kind == "full":
+            if not self.world.memory.is_failing:
+                self.world.fail(f"{culprit.key} found no room, though no disk is full")
         elif error.type_name != "ValueError" or culprit.kind != "raise":
             self.world.fail(f"{wish.key} erred without a reason: {error.type_name} {error.text}")
 

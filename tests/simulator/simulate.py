@@ -53,6 +53,7 @@ class Simulation:
         has_kernels: bool = True,
         has_extras: bool = True,
         has_nesting: bool = True,
+        has_memory: bool = True,
     ) -> None:
         self.world = World(
             seed,
@@ -61,6 +62,7 @@ class Simulation:
             has_deaths=has_deaths,
             has_extras=has_extras,
             has_nesting=has_nesting,
+            has_memory=has_memory,
         )
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
@@ -177,6 +179,8 @@ class Simulation:
                 held = worker.machine._state
                 if held.attempts or held.held or held.kept or held.flying or held.queued or held.storing or worker.hand:
                     return f"in {worker.name}: {list(held.attempts)} {list(held.held)}"
+                if worker.disk.files or held.memory.spilling:
+                    return f"on {worker.name}'s disk: {list(worker.disk.files)}"
         if self.parties.scheduler.journal.keys():
             return f"in the journal {self.parties.scheduler.journal.keys()}"
         is_told_all = not self.world.swarm.faults & {"break-nanny", "lose-host", "lose-client"}

@@ -43,7 +43,15 @@ def test_story_that_failed_once_passes(path):
     for story in msgspec.json.decode(path.read_bytes()):
         has = {
             name: story.get(name, False)
-            for name in ("has_store", "has_moves", "has_kernels", "has_deaths", "has_extras", "has_nesting")
+            for name in (
+                "has_store",
+                "has_moves",
+                "has_kernels",
+                "has_deaths",
+                "has_extras",
+                "has_nesting",
+                "has_memory",
+            )
         }
         outcome = simulate(story["seed"], story["events"], **has)
         assert not outcome.fault, f"{story}: {outcome.fault}\nits last events:\n{outcome.trace}"

@@ -21,6 +21,7 @@ from jupyter_dist.core.worker.effects import (
     InputValue,
     Live,
     ReadyTask,
+    Spilled,
     StartFetch,
     StartStore,
     Stored,
@@ -49,6 +50,7 @@ from jupyter_dist.messages import (
     WorkerSample,
 )
 from tests.simulator.client_host import ClientHost
+from tests.simulator.disk import Disk
 from tests.simulator.network import Link
 from tests.simulator.parties import Parties
 from tests.simulator.plans import LARGE_NBYTES, Plan, value_of
@@ -105,7 +107,8 @@ class WorkerHost:
         self.name = name
         self.pid = pid
         self.address = f"unix:/{name}.{pid}" if self.world.has_moves else f"unix:/{name}"
-        self.machine = WorkerMachine(self.world.swarm.settings, self.world.swarm.slots)
+        self.machine = WorkerMachine(self.world.swarm.settings, self.world.swarm.slots, self.world.memory.limit)
+        self.disk = Disk(self)
         self.is_alive = True
         self.leaves = False  # was asked to end
         self.busy_until_s = 0.0  # seen at work from outside, silent inside
@@ -165,12 +168,19 @@ class WorkerHost:
         """Lose a result, as when a spill file was deleted: the table still has it, nobody can read it."""
         held = sorted(set(self.machine._state.held) - self.unreadable)
         if held:
-            self.unreadable.add(rng.choice(held))
+            key = rng.choice(held)
+            value = self.machine.find_held(key)
+            if isinstance(value, Spilled):
+                self.disk.files.pop(value.name, None)  # whoever looks will see
+            else:
+                self.unreadable.add(key)
 
     def find_readable(self, key: str) -> str | None:
         """Return a value as others can read it."""
         live = self.machine.find_held(key)
-        return None if live is None or key in self.unreadable else _decode(live)
+        if live is None or key in self.unreadable:
+            return None
+        return self.disk.read(key, live) if isinstance(live, Spilled) else _decode(live)
 
     def running(self) -> tuple[int, ...]:
         """Return the attempts that are inside a user's code: what is on the page."""
@@ -211,14 +221,14 @@ class WorkerHost:
             self._link.up.send(messages)
 
     def received(self, link: Link, messages: Sequence[Any]) -> None:
-        self.do(partial(self._deliver, self._numbers[link.source], messages))
+        self.do(partial(self.deliver, self._numbers[link.source], messages))
 
     def disconnected(self, link: Link, reason: str) -> None:
         self.do(partial(self._on_disconnected, link, reason))
 
     def _on_disconnected(self, link: Link, reason: str) -> None:
         self._link, self._is_welcome = None, False
-        self._deliver(self._numbers[link.source], [Disconnected(reason)])
+        self.deliver(self._numbers[link.source], [Disconnected(reason)])
         if self.is_alive:
             self.later(self.world.rng.uniform(0.01, 0.3), self._connect)
 
@@ -230,14 +240,15 @@ class WorkerHost:
     def _beat(self) -> None:
         if self.is_alive:
             self.later(self.world.swarm.settings.heartbeat_s, self._beat)
+            self.deliver(LOCAL, self.disk.look())
             if self._is_welcome:
                 running = tuple((run.attempt, run.slot, run.started_s) for run in self._begun())
                 held, held_bytes = self.machine.count_held()
-                self._deliver(LOCAL, [WorkerSample(running, 10**6, 1.0, held, held_bytes)])
+                self.deliver(LOCAL, [WorkerSample(running, 10**6, 1.0, held, held_bytes)])
 
     # -- the machine -------------------------------------------------------------------------------------------------
 
-    def _deliver(self, source: int, events: Sequence[Any]) -> None:
+    def deliver(self, source: int, events: Sequence[Any]) -> None:
         self.world.note(self.name, "hears", events)
         effects = self.machine.handle(source, events, self.world.now)
         self.machine.check()
@@ -262,12 +273,13 @@ class WorkerHost:
         for wanted in effects.fetches:
             self._fetch(wanted)
         self._perform_stores(effects)
+        self.disk.perform(effects)
         self._say(*effects.says)
         self._arm()
         if effects.ready:
             self.later(self.world.rng.random() * TURN_S, self._fill)
         if taken:
-            self._deliver(LOCAL, taken)
+            self.deliver(LOCAL, taken)
 
     def _take_back(self, attempts: Sequence[int], already: tuple[int, ...], answer: bool) -> TakenBack:
         found = tuple(attempt for attempt in attempts if self.hand.pop(attempt, None) is not None)
@@ -284,10 +296,13 @@ class WorkerHost:
         reason = "no room" if not self.world.is_calm and rng.random() < 0.1 else ""
         if key is None or key in self.unreadable:
             reason = "it cannot be packed"
-        if not reason and key is not None:
-            self.world.store.write(key, _decode(order.held), order.name)
+        text = self.find_readable(key) if key is not None and not reason else None
+        if key is not None and text is not None:
+            self.world.store.write(key, text, order.name)
+        elif not reason:
+            reason = "it cannot be read"
         ended = StoreEnded(order.copy, order.name, reason)
-        self.later(rng.random() * 0.02, partial(self._deliver, LOCAL, [ended]))
+        self.later(rng.random() * 0.02, partial(self.deliver, LOCAL, [ended]))
 
     def _key_of(self, order: StartStore) -> str | None:
         return next((key for key, held in self.machine._state.held.items() if held is order.held), None)
@@ -298,7 +313,7 @@ class WorkerHost:
             self.parties.nanny(self.nanny).end(self, "left", "asked to end")
             return
         self.leaves = True
-        self._deliver(LOCAL, [Leaving("asked to end")])
+        self.deliver(LOCAL, [Leaving("asked to end")])
         self.later(self.world.swarm.settings.leave_s_max, self._end_leaving)
 
     def _end_leaving(self) -> None:
@@ -330,9 +345,9 @@ class WorkerHost:
             return
         self._requests.discard(wanted.request)
         if value is None:
-            self._deliver(LOCAL, [FetchFailed(wanted.request, wanted.key, "not there")])
+            self.deliver(LOCAL, [FetchFailed(wanted.request, wanted.key, "not there")])
         else:
-            self._deliver(LOCAL, [Arrived(wanted.request, wanted.key, [value.encode()])])
+            self.deliver(LOCAL, [Arrived(wanted.request, wanted.key, [value.encode()])])
 
     # -- the slots ---------------------------------------------------------------------------------------------------
 
@@ -416,11 +431,16 @@ class WorkerHost:
                 if value is None:
                     return InputMissing(run.attempt, key, STORE + wanted.name, "not there")
                 run.mapped[key] = value
+            elif isinstance(wanted, Spilled):
+                value = self.disk.files.get(wanted.name)
+                if value is None:
+                    return InputMissing(run.attempt, key, self.address, "not there")
+                run.mapped[key] = value
         return None
 
     def _print(self, text: TaskOutput) -> None:
         self._flush()
-        self._deliver(LOCAL, [Printed((text,))])
+        self.deliver(LOCAL, [Printed((text,))])
 
     def _interrupt(self, attempt: int) -> None:
         for run in self._begun():
@@ -473,7 +493,7 @@ class WorkerHost:
     def _flush(self) -> None:
         reports, self._reports = self._reports, []
         if reports:
-            self._deliver(LOCAL, reports)
+            self.deliver(LOCAL, [*self.disk.look(), *reports])
 
 
 def _decode(value: InputValue) -> str:

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from tests.simulator.clock import Clock
+from tests.simulator.disk import MemoryPlan
 from tests.simulator.extras import Extras
 from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
@@ -42,13 +43,22 @@ class World:
     """One seed's world. The parties are put in by `simulate`."""
 
     def __init__(
-        self, seed: int, *, has_store: bool, has_moves: bool, has_deaths: bool, has_extras: bool, has_nesting: bool
+        self,
+        seed: int,
+        *,
+        has_store: bool,
+        has_moves: bool,
+        has_deaths: bool,
+        has_extras: bool,
+        has_nesting: bool,
+        has_memory: bool,
     ) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
         self.has_moves = has_moves
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.nesting = Nesting(seed, is_used=has_nesting)
+        self.memory = MemoryPlan(seed, is_used=has_memory)
         is_plain = not self.nesting.is_used  # a child may need what its parent has
         self.extras = Extras(seed, is_used=has_extras and is_plain)
         self.rng = random.Random(seed)

@@ -7,6 +7,7 @@ from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     InputMissing,
     KeyOutput,
+    MemoryState,
     SetInlineMax,
     TaskErred,
     TaskFinished,
@@ -120,3 +121,10 @@ def on_sample(state: State, member: Member, message: WorkerSample, _now: float) 
         member.memory_bytes = message.memory_bytes
         member.cpu_percent = message.cpu_percent
     member.spilled_bytes = message.spilled_bytes
+
+
+def on_memory_state(state: State, member: Member, message: MemoryState, _now: float) -> None:
+    """Note whether a worker takes tasks, as far as its memory goes."""
+    member.is_paused, member.trouble = message.is_paused, message.words
+    state.version += 1
+    state.refresh(member)

@@ -143,8 +143,8 @@ def _reserve(state: State, stuck: list[list[QueueEntry]]) -> None:
 
 
 def _lacks_a_slot(member: Member, names: tuple[str, ...], needed: Amounts) -> bool:
-    is_full = member.state == "running" and member.solo is None and member.load >= member.slots
-    return is_full and placement.suits(member, names, needed)
+    is_open = member.state == "running" and not member.is_paused and member.solo is None
+    return is_open and member.load >= member.slots and placement.suits(member, names, needed)
 
 
 def _dispatch_suspects(state: State, now: float) -> None:
@@ -158,13 +158,13 @@ def _dispatch_suspects(state: State, now: float) -> None:
         if not member.load and member.affords(task.options.resources):  # one that waits there may have them
             state.set_apart(task, member)
             hand_out(state, task, member, now)
-        elif apart is None or apart.state != "running":
+        elif apart is None or apart.state != "running" or apart.is_paused:
             state.set_apart(task, member)
             withdraw(state, member, [attempt for attempt in member.processing if attempt not in member.withdrawing])
 
 
 def _may_be_alone_with(member: Member, task: Task, names: tuple[str, ...]) -> bool:
-    is_free = member.state == "running" and (member.solo is None or member.solo is task)
+    is_free = member.state == "running" and not member.is_paused and (member.solo is None or member.solo is task)
     return is_free and (not names or member.fits(names)) and member.declares(task.options.resources)
 
 

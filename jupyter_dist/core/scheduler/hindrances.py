@@ -137,10 +137,13 @@ def _suspicion(state: State, task: Task) -> Iterator[str]:
 
 def _why_not_on(looking: Looking, task: Task, fitting: list[Member]) -> Iterator[str]:
     needed = task.options.resources
-    if needed and not any(member.affords(needed) for member in fitting):
-        yield from _taken(task, fitting)
+    active = [member for member in fitting if not member.is_paused]
+    if not active:
+        yield _paused(fitting)
+    elif needed and not any(member.affords(needed) for member in active):
+        yield from _taken(task, active)
     else:
-        yield _busy(fitting)
+        yield _busy(active)
     yield from _place(looking, task)
     for member in fitting:
         if member.solo is not None and member.solo is not task:
@@ -150,6 +153,11 @@ def _why_not_on(looking: Looking, task: Task, fitting: list[Member]) -> Iterator
     wanted, there = goals.wanted_workers(looking.state), len(looking.state.members)
     if there < wanted:
         yield f"only {there} of {wanted} wanted workers are there"
+
+
+def _paused(fitting: list[Member]) -> str:
+    who = fitting[0].name if len(fitting) == 1 else f"all {len(fitting)} workers"
+    return f"{who} that may run it {'is' if len(fitting) == 1 else 'are'} paused until memory is free there"
 
 
 def _busy(fitting: list[Member]) -> str:
@@ -195,6 +203,8 @@ def trouble(looking: Looking, member: Member) -> str:
         return f"{member.name} is gone; what its nanny says of its death is awaited"
     if member.state != "running":
         return f"{member.name} is {member.state}"
+    if member.is_paused:
+        return f"{member.name} is paused: {member.trouble}"
     if silent_s <= state.settings.lease_s / 2:
         return ""
     if membership.is_busy(state, member, looking.now):

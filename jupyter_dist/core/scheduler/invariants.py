@@ -135,7 +135,7 @@ def _resources_agree(member: Member) -> Iterator[str]:
 
 
 def _pools_agree(state: State, member: Member) -> Iterator[str]:
-    usable = member.state == "running" and member.solo is None
+    usable = member.state == "running" and not member.is_paused and member.solo is None
     if (member in state.idle) != (usable and member.load < member.slots):
         yield f"{member}: idle {member in state.idle} with {member.load} of {member.slots} slots"
     if (member in state.laden) != (member.load > member.slots):

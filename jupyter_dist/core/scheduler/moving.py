@@ -97,8 +97,8 @@ def _size(task: Task) -> int:
 
 
 def members_of(state: State, names: tuple[str, ...]) -> list[Member]:
-    """Return the workers that may be given copies: those of these names, all for none, that do not leave."""
-    running = (member for member in state.members.values() if member.state == "running")
+    """Return the workers that may be given copies: those of these names, all for none, that have room and stay."""
+    running = (member for member in state.members.values() if member.state == "running" and not member.is_paused)
     return [member for member in running if not names or member.fits(names)]
 
 

@@ -138,7 +138,7 @@ def _adapt_view(state: State) -> AdaptView | None:
 def _worker_view(state: State, member: Member, now: float) -> WorkerView:
     silent_s = now - member.heard_s
     nanny = next((nanny for nanny in state.nannies.values() if nanny.name == member.nanny), None)
-    shown = "lost" if member.state == "dying" else "silent" if silent_s > state.settings.lease_s / 2 else member.state
+    shown = _shown_state(state, member, silent_s)
     running = min(member.load, member.slots)
     return WorkerView(
         name=member.name,
@@ -161,7 +161,16 @@ def _worker_view(state: State, member: Member, now: float) -> WorkerView:
         last_death=nanny.last_death.get(member.name, "") if nanny else "",
         resources={name: (member.resources.get(name, 0.0), left) for name, left in member.free().items()},
         modules=member.modules,
+        trouble=member.trouble,
     )
+
+
+def _shown_state(state: State, member: Member, silent_s: float) -> str:
+    if member.state == "dying":
+        return "lost"
+    if silent_s > state.settings.lease_s / 2:
+        return "silent"
+    return "paused" if member.state == "running" and member.is_paused else member.state
 
 
 def _function_views(state: State) -> tuple[FunctionView, ...]:

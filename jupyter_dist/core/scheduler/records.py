@@ -154,6 +154,7 @@ class Member:
         "holding",
         "host",
         "incarnation",
+        "is_paused",
         "joined_s",
         "memory_bytes",
         "memory_bytes_max",
@@ -171,6 +172,7 @@ class Member:
         "solo",
         "spilled_bytes",
         "state",
+        "trouble",
         "waiting",
         "withdrawing",
         "zombies",
@@ -208,6 +210,8 @@ class Member:
         self.cpu_percent = 0.0
         self.held_bytes = 0
         self.spilled_bytes = 0
+        self.is_paused = False  # for want of memory: it is given nothing until it says that it may be again
+        self.trouble = ""  # what is wrong with its memory or its disk, in words
         self.resolve_by_s = 0.0
         self.modules: tuple[tuple[str, str], ...] = ()  # the user's code it has: name and version, as last told
 

@@ -438,7 +438,7 @@ class State:
             self.laden[member] = None
         else:
             self.laden.pop(member, None)
-        if member.state != "running" or member.solo is not None:
+        if member.state != "running" or member.is_paused or member.solo is not None:
             self.idle.pop(member, None)
             self.open.pop(member, None)
         elif load < slots:

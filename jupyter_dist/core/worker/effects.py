@@ -56,8 +56,17 @@ class Live(Opaque, frozen=True, eq=False):
     type_name: str = ""
 
 
-Held = Live | Copied
-InputValue = Inline | Fetched | Stored | Live
+class Spilled(Opaque, frozen=True, eq=False):
+    """A result in a file of this worker's own disk, under this name. Whoever needs it maps it."""
+
+    name: str
+    nbytes: int
+    attempt: int
+    type_name: str = ""
+
+
+Held = Live | Copied | Spilled
+InputValue = Inline | Fetched | Stored | Live | Spilled
 NO_INPUTS: Mapping[str, InputValue] = {}
 
 
@@ -85,6 +94,14 @@ class StartStore(Opaque, frozen=True, eq=False):
     held: Held
 
 
+class StartSpill(Opaque, frozen=True, eq=False):
+    """Write a held result to this worker's disk under a name, and answer with `SpillEnded`."""
+
+    name: str
+    key: str
+    held: Live | Copied
+
+
 class TakeBack(msgspec.Struct, frozen=True):
     """Take these out of the hand unless a slot has them, and answer with `TakenBack`.
 
@@ -102,16 +119,21 @@ class Effects:
     __slots__ = (
         "abandoned",
         "code",
+        "collect",
         "discarded",
         "fetches",
         "forgotten",
         "inline_bytes_max",
         "interrupts",
+        "leave",
         "ready",
         "refused",
         "says",
+        "spills",
         "stores",
         "taken_back",
+        "trim",
+        "unspilled",
         "unstored",
         "welcomed",
     )
@@ -129,5 +151,10 @@ class Effects:
         self.fetches: list[StartFetch] = []
         self.stores: list[StartStore] = []
         self.unstored: list[str] = []  # objects that were written for nobody: to be removed
+        self.spills: list[StartSpill] = []  # one after another, in this order
+        self.unspilled: list[str] = []  # files of spilled results that nobody needs any more: to be removed
         self.says: list[Message] = []  # to the scheduler, in order
         self.discarded: list[object] = []  # values nobody needs: to be let go where their `__del__` can do no harm
+        self.trim = False  # then give what is free to the system, and look how much memory is used
+        self.collect = False  # the same, and look for garbage before
+        self.leave = ""  # why this process is of no more use, and has to be replaced; empty: it is

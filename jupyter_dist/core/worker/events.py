@@ -85,6 +85,27 @@ class StoreEnded(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class MemorySeen(msgspec.Struct, frozen=True):
+    """How much memory the process has for itself, without what it maps of files."""
+
+    nbytes: int
+
+
+class SpillEnded(msgspec.Struct, frozen=True):
+    """A result is on the disk; with a ``reason`` it is not, because the disk, or the value itself, would not have it."""
+
+    name: str
+    reason: str = ""
+    is_unfit: bool = False  # it is the value that cannot be written
+
+
+class SpillLost(msgspec.Struct, frozen=True):
+    """The file of a spilled result cannot be read, or does not hold what was written."""
+
+    key: str
+    name: str
+
+
 class Printed(msgspec.Struct, frozen=True):
     """What running attempts printed since the last such event."""
 
@@ -105,5 +126,8 @@ WorkerEvent = (
     | Arrived
     | FetchFailed
     | StoreEnded
+    | MemorySeen
+    | SpillEnded
+    | SpillLost
     | Disconnected
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from jupyter_dist.core.worker.attempt import FETCHING, RUNNING, WAITING
+from jupyter_dist.core.worker.effects import Spilled
+from jupyter_dist.core.worker.memory_table import HELD, SPILL_BYTES_MIN
 from jupyter_dist.core.worker.state import KeyFetch, State
 from jupyter_dist.errors import InvariantError
 
@@ -12,6 +15,8 @@ from jupyter_dist.errors import InvariantError
 def check(state: State, link: int) -> None:
     """Raise `InvariantError` with everything that is wrong."""
     wrong = [*_check_attempts(state), *_check_fetches(state), *_check_values(state)]
+    if state.memory.limit:
+        wrong += _check_memory(state)
     if not link and (state.effects.says or state.flying or state.queued or state.storing):
         wrong.append("without a scheduler there is nobody to speak to, fetch or store for")
     if wrong:
@@ -63,3 +68,22 @@ def _check_values(state: State) -> Iterator[str]:
         users = {number for number, attempt in state.attempts.items() if attempt.inputs.get(key) is kept.value}
         if users != kept.users or not users:
             yield f"{key!r} is kept for {sorted(kept.users)} and used by {sorted(users)}"
+
+
+def _check_memory(state: State) -> Iterator[str]:
+    memory = state.memory
+    on_disk = {key: held.nbytes for key, held in state.held.items() if isinstance(held, Spilled)}
+    in_memory = {key: held.nbytes for key, held in state.held.items() if not isinstance(held, Spilled)}
+    if memory.spilled != on_disk or memory.spilled_bytes != sum(on_disk.values()):
+        yield f"{sorted(memory.spilled)} are noted as spilled, {sorted(on_disk)} are"
+    if not memory.resident.items() <= in_memory.items() or memory.resident_bytes != sum(memory.resident.values()):
+        yield f"{sorted(memory.resident)} are noted as resident, {sorted(in_memory)} are in memory"
+    if any(nbytes < SPILL_BYTES_MIN for nbytes in memory.resident.values()):
+        yield "what is too small for a file is to be spilled"
+    used = Counter(k for attempt in state.attempts.values() for k, v in attempt.inputs.items() if isinstance(v, HELD))
+    if used != memory.inputs:
+        yield f"inputs held here are {dict(used)}, noted are {memory.inputs}"
+    if memory.spilling_bytes != sum(order.held.nbytes for order in memory.spilling.values()):
+        yield "the bytes being spilled are summed wrong"
+    if memory.is_paused and memory.is_resigned:
+        yield "it is paused and works on"

@@ -11,7 +11,7 @@ from typing import Final
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.resources import Amounts
-from jupyter_dist.core.worker import rejoining
+from jupyter_dist.core.worker import memory, rejoining
 from jupyter_dist.core.worker.effects import Effects, Held
 from jupyter_dist.core.worker.events import (
     Arrived,
@@ -19,7 +19,10 @@ from jupyter_dist.core.worker.events import (
     Ended,
     FetchFailed,
     GoesOn,
+    MemorySeen,
     Printed,
+    SpillEnded,
+    SpillLost,
     StoreEnded,
     TakenBack,
     Waits,
@@ -81,8 +84,8 @@ LOCAL: Final = 0
 class WorkerMachine:
     """One worker's decisions. See `jupyter_dist.core.machine.Machine`."""
 
-    def __init__(self, settings: Settings, slots: int) -> None:
-        self._state = State(settings, slots)
+    def __init__(self, settings: Settings, slots: int, memory_bytes_max: int = 0) -> None:
+        self._state = State(settings, slots, memory_bytes_max)
         self._link = 0  # the connection that is heard; 0: none
         self._handlers: Mapping[type, Callable[..., None]] = {
             AssignTask: self._on_assign,
@@ -103,6 +106,9 @@ class WorkerMachine:
             HoldCopy: lambda message, _now: on_hold_copy(self._state, message),
             StoreCopy: lambda message, _now: on_store_copy(self._state, message),
             StoreEnded: lambda event, _now: on_store_ended(self._state, event),
+            MemorySeen: lambda event, _now: memory.on_memory_seen(self._state, event),
+            SpillEnded: lambda event, now: memory.on_spill_ended(self._state, event, now),
+            SpillLost: lambda event, _now: memory.on_spill_lost(self._state, event),
             Refused: self._on_refused,
             TakeCode: lambda message, _now: self._state.effects.code.append(message),
             CodeTaken: lambda event, _now: self._state.effects.says.append(event),
@@ -127,6 +133,8 @@ class WorkerMachine:
         state = self._state
         times = [attempt.deadline for attempt in state.timed.values()]
         times += [fetch.deadline for fetch in state.flying.values()]
+        if state.memory.limit and (due := memory.deadline(state)) is not None:
+            times.append(due)
         return min(times, default=None)
 
     def tick(self, now: float) -> Effects:
@@ -155,9 +163,15 @@ class WorkerMachine:
         """Return how many results are held, and their bytes."""
         return len(self._state.held), self._state.held_bytes
 
+    def spilled_bytes(self) -> int:
+        """Return how many of these bytes are on the disk."""
+        return self._state.memory.spilled_bytes
+
     def _finish(self, now: float) -> Effects:
         if self._state.queued:
             start_fetches(self._state, now)
+        if self._state.memory.limit:
+            memory.settle(self._state, now)
         effects = self._state.take_effects()
         rejoining.note_said(self._state, effects.says, is_heard=bool(self._link))
         if not self._link:

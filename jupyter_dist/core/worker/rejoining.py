@@ -57,6 +57,7 @@ def on_welcome(state: State) -> None:
     state.unwanted.update(said.reply.attempt for said in state.unkept if not said.is_wanted)
     state.unkept.clear()
     state.said = 0
+    state.memory.told = (False, "")
     waiting = [AttemptWaits(number) for number, attempt in state.attempts.items() if attempt.state == WAITING]
     leaving = [state.leaving] if state.leaving is not None else []
     state.effects.says[:0] = [*replies, *waiting, *leaving]

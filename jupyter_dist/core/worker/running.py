@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from jupyter_dist.core.worker import rejoining
+from jupyter_dist.core.worker import memory, rejoining
 from jupyter_dist.core.worker.attempt import FETCHING, READY, Attempt
-from jupyter_dist.core.worker.effects import NO_INPUTS, Live, ReadyTask, TakeBack
+from jupyter_dist.core.worker.effects import NO_INPUTS, Live, ReadyTask, Spilled, TakeBack
 from jupyter_dist.core.worker.events import Began, Ended, GoesOn, Printed, TakenBack, Waits
 from jupyter_dist.core.worker.state import State
 from jupyter_dist.messages import (
@@ -111,6 +111,8 @@ def on_ended(state: State, event: Ended) -> None:
     if attempt is None:  # of an earlier connection
         _discard(state, event)
         return
+    if isinstance(reply, InputMissing):
+        _drop_unreadable(state, attempt, reply)
     state.end_attempt(attempt, "ended")
     if attempt.stopped:
         state.unwanted.add(reply.attempt)
@@ -124,10 +126,21 @@ def on_ended(state: State, event: Ended) -> None:
     elif attempt.stopped:
         says.append(msgspec.structs.replace(reply, value=None, nbytes=0))
         _discard(state, event)
+    elif reply.value is not None:
+        says.append(reply)
+    elif refusal := memory.refuse(state, reply):
+        says.append(refusal)
+        _discard(state, event)
     else:
         says.append(reply)
-        if reply.value is None:
-            state.hold(reply.key, Live(event.value, reply.nbytes, reply.attempt, reply.type_name))
+        state.hold(reply.key, Live(event.value, reply.nbytes, reply.attempt, reply.type_name))
+
+
+def _drop_unreadable(state: State, attempt: Attempt, reply: InputMissing) -> None:
+    """Drop a result held here that could not be read back from the disk."""
+    value = attempt.inputs.get(reply.key)
+    if isinstance(value, Spilled) and state.held.get(reply.key) is value:
+        state.free(reply.key)
 
 
 def _discard(state: State, event: Ended) -> None:

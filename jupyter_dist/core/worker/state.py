@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from jupyter_dist.core.worker.attempt import Attempt, Step
-from jupyter_dist.core.worker.effects import Effects, Fetched, Held
+from jupyter_dist.core.worker.effects import Effects, Fetched, Held, Spilled
+from jupyter_dist.core.worker.memory_table import Memory
 from jupyter_dist.messages import AssignedTask, FunctionBody, HoldCopy, Leaving, TaskErred, TaskFinished
 from jupyter_dist.settings import Settings
 
@@ -59,9 +60,10 @@ class Kept:
 class State:
     """All a worker knows."""
 
-    def __init__(self, settings: Settings, slots: int) -> None:
+    def __init__(self, settings: Settings, slots: int, memory_bytes_max: int = 0) -> None:
         self.settings = settings
         self.slots = slots
+        self.memory = Memory(settings, memory_bytes_max)
         self.effects = Effects()
         self.attempts: dict[int, Attempt] = {}
         self.timed: dict[int, Attempt] = {}  # running attempts with a deadline
@@ -122,6 +124,7 @@ class State:
             fetch.waiting.pop(number, None)
             self.drop_if_idle(fetch)
         for key, value in attempt.inputs.items():
+            self.memory.end_use(key, value)
             kept = self.kept.get(key)
             if kept is not None and kept.value is value:
                 kept.users.discard(number)
@@ -137,12 +140,18 @@ class State:
         self.free(key)
         self.held[key] = value
         self.held_bytes += value.nbytes
+        self.memory.enter(key, value)
 
     def free(self, key: str) -> None:
         """Drop the result held for a key, if there is one."""
         live = self.held.pop(key, None)
-        if live is not None:
-            self.held_bytes -= live.nbytes
+        if live is None:
+            return
+        self.held_bytes -= live.nbytes
+        self.memory.leave(key)
+        if isinstance(live, Spilled):
+            self.effects.unspilled.append(live.name)
+        else:
             self.effects.discarded.append(live)
 
     def free_made_by(self, attempt: int) -> None:
@@ -215,6 +224,7 @@ class State:
         """Give an attempt an input that is here already; return whether it is."""
         if key in self.held:
             attempt.inputs[key] = self.held[key]
+            self.memory.use(key)
         elif key in self.kept:
             attempt.inputs[key] = self.kept[key].value
             self.kept[key].users.add(attempt.task.attempt)

@@ -22,8 +22,8 @@ FUNCTION = FunctionBody("f", "f", b"body")
 class Bench:
     """A machine, what it asked for, and the parts it does not have."""
 
-    def __init__(self, slots=1, link=1, **changes):
-        self.machine = WorkerMachine(Settings(**changes), slots)
+    def __init__(self, slots=1, link=1, memory=0, **changes):
+        self.machine = WorkerMachine(Settings(**changes), slots, memory)
         self.now = 100.0
         self.link = link
         self.slots = slots
@@ -37,6 +37,10 @@ class Bench:
         self.forgotten = []
         self.stores = []
         self.unstored = []
+        self.spills = []
+        self.unspilled = []
+        self.trims = self.collects = 0
+        self.left = ""
         self.refused = ""
         self.hear(WELCOME, FUNCTION)
 
@@ -61,6 +65,11 @@ class Bench:
         self.discarded.extend(effects.discarded)
         self.stores.extend(effects.stores)
         self.unstored.extend(effects.unstored)
+        self.spills.extend(effects.spills)
+        self.unspilled.extend(effects.unspilled)
+        self.trims += effects.trim
+        self.collects += effects.collect
+        self.left = self.left or effects.leave
         for request in effects.abandoned:
             self.fetches.pop(request, None)
         self.fetches.update({fetch.request: fetch for fetch in effects.fetches})
