@@ -373,7 +373,7 @@ class Oracles:
         elif error.kind == "lost":
             if culprit.kind != "put" or culprit.key not in self.let_go | self.world.store.hurt_keys:
                 self.world.fail(f"{culprit.key} is said to be lost")
-        elif error.type_name != "ValueError" or culprit.kind != "raise":
+        elif error.type_name != "ValueError" or culprit.kind not in {"raise", "once"}:
             self.world.fail(f"{wish.key} erred without a reason: {error.type_name} {error.text}")
 
     def _judge_conviction(self, error: ErrorInfo) -> None:
