@@ -4,7 +4,7 @@
 PYTHON ?= python3
 export SEEDS ?= 2000
 export MINUTES ?= 1
-TARGETS := demo test lab lint bench bench-core simulate chaos screenshots clean
+TARGETS := demo test lab lint bench bench-core simulate chaos fuzz prove screenshots clean
 
 .PHONY: help $(TARGETS)
 
@@ -16,6 +16,7 @@ help:
 	@echo "make bench        benchmarks of this package and its peers; bench-core: of the scheduler's core alone"
 	@echo "make simulate     the simulator, SEEDS=2000 of them"
 	@echo "make chaos        a real cluster whose processes are killed at random, MINUTES=1 of it"
+	@echo "make fuzz         hostile bytes by atheris, SECONDS=60 a target; make prove: samples made whole, minutes of it"
 	@echo "make screenshots  the documentation's pictures; make clean: remove all that was made"
 
 $(TARGETS):

@@ -7,6 +7,9 @@
 * ``bench``, ``bench-core``: the benchmarks, of all and of the scheduler's core alone. ``simulate``: the simulator over
   as many seeds as the variable SEEDS says.
 * ``chaos``: a real cluster whose processes are killed and stopped at random, for as many minutes as MINUTES says.
+* ``fuzz``: each fuzzer of `tests.fuzz` for as many seconds as SECONDS says, or for RUNS inputs; TARGET names one of
+  them. ``prove``: tests that take samples take all there is: each byte of a journal cut and flipped, the model of the
+  client with EXAMPLES examples, every step of the crash matrix with either victim.
 * ``screenshots``: make the pictures of the documentation anew. ``clean``: remove all that was made.
 
 Standard library only: this runs before anything is installed.
@@ -47,7 +50,14 @@ GENERATED = (
     ".pytest_cache",
     ".hypothesis",
     ".import_linter_cache",
+    ".fuzz",
 )
+FUZZED = ROOT / "tests" / "fuzz" / "corpus"
+PROOFS = {  # name: arguments
+    "journal: every byte cut and flipped": ["tests/storage/test_journal_damage.py", "tests/storage/test_journal_death.py"],
+    "model of the client": ["tests/model"],
+    "crash matrix": ["tests/integration/test_crash_matrix.py"],
+}
 TEST_RUNS = {  # name: arguments
     "unit and process tests": [],
     "server tests": ["-p", "pytest_jupyter.jupyter_server", "tests/server"],
@@ -159,6 +169,25 @@ def chaos() -> int:
     return hand_over(PYTHON, "-m", "scripts.chaos", "--minutes", os.environ.get("MINUTES", "1"))
 
 
+def fuzz() -> int:
+    """Run the fuzzers, each in a process of its own: ``make fuzz SECONDS=600 TARGET=codec``."""
+    steps = prepare("make fuzz", "test", "fuzz")
+    environ = os.environ
+    limit = ["--runs", environ["RUNS"]] if environ.get("RUNS") else ["--seconds", environ.get("SECONDS", "60")]
+    for target in [environ["TARGET"]] if environ.get("TARGET") else sorted(path.name for path in FUZZED.iterdir()):
+        steps.run(f"fuzz {target}", [str(PYTHON), "-m", "tests.fuzz", target, *limit], loud=True)
+    return steps.finish()
+
+
+def prove() -> int:
+    """Run the tests that take samples with all there is to take."""
+    steps = prepare("make prove", "test")
+    steps.env |= {"THOROUGH": "1", "EXAMPLES": os.environ.get("EXAMPLES", "2000")}
+    for name, arguments in PROOFS.items():
+        pytest(steps, name, *arguments)
+    return steps.finish()
+
+
 def screenshots() -> int:
     """Make the documentation's pictures anew."""
     prepare("make screenshots", "test")
@@ -188,6 +217,8 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "bench-core": bench_core,
     "simulate": simulate,
     "chaos": chaos,
+    "fuzz": fuzz,
+    "prove": prove,
     "screenshots": screenshots,
     "clean": clean,
 }

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from jupyter_dist.messages import (
     Cancel,
+    ClaimParcels,
     KeepTasks,
     Message,
     NameKeys,
@@ -24,7 +25,7 @@ from jupyter_dist.messages import (
     WantKeys,
 )
 
-KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks, WantKeys, PutCode)
+KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks, WantKeys, ClaimParcels, PutCode)
 
 
 class Outgoing:

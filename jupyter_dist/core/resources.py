@@ -7,10 +7,10 @@ together on a worker never takes more than that.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
 from numbers import Real
 
 from jupyter_dist.errors import UsageError
+from jupyter_dist.messages.base import AMOUNT_MAX, AMOUNT_MIN
 
 Amounts = tuple[tuple[str, float], ...]  # sorted by name, all more than 0
 
@@ -46,8 +46,10 @@ def _check_amount(name: object, amount: object) -> float:
     if isinstance(amount, bool) or not isinstance(amount, Real):
         raise TypeError(f"resource {name!r}: give a number, not {amount!r}")
     number = float(amount)
-    if not 0 < number < inf:
-        raise UsageError(f"resource {name!r}: {amount!r} is no amount; give more than 0")
+    if not AMOUNT_MIN <= number <= AMOUNT_MAX:
+        raise UsageError(
+            f"resource {name!r}: {amount!r} is no amount; give more than 0, from {AMOUNT_MIN:g} to {AMOUNT_MAX:g}"
+        )
     return number
 
 

@@ -1,6 +1,6 @@
 """Between the scheduler and a worker: what to run, and what came of it."""
 
-from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.base import Count, ErrorInfo, Message, Moment, Percent, Record
 from jupyter_dist.messages.code import CodeTaken, TakeCode
 from jupyter_dist.messages.handshake import Kept, Refused, RegisterWorker, Welcome
 
@@ -104,11 +104,11 @@ class TaskFinished(Message, tag=60):
     key: str
     attempt: int
     value: bytes | None
-    nbytes: int
+    nbytes: Count
     type_name: str
-    started_s: float  # seconds since the epoch, by the worker's clock
-    stopped_s: float
-    slot: int = 0
+    started_s: Moment  # seconds since the epoch, by the worker's clock
+    stopped_s: Moment
+    slot: Count = 0
     output: str = ""  # the tail of what it printed, when it was not forwarded
 
 
@@ -118,9 +118,9 @@ class TaskErred(Message, tag=61):
     key: str
     attempt: int
     error: ErrorInfo
-    started_s: float
-    stopped_s: float
-    slot: int = 0
+    started_s: Moment
+    stopped_s: Moment
+    slot: Count = 0
     output: str = ""
 
 
@@ -151,12 +151,12 @@ class TaskOutput(Message, tag=64):
 class WorkerSample(Message, tag=65):
     """A worker's heartbeat: what it runs (``(attempt, slot, started_s)``) and what it uses."""
 
-    running: tuple[tuple[int, int, float], ...]
-    memory_bytes: int
-    cpu_percent: float
-    held: int
-    held_bytes: int
-    spilled_bytes: int = 0
+    running: tuple[tuple[int, Count, Moment], ...]
+    memory_bytes: Count
+    cpu_percent: Percent
+    held: Count
+    held_bytes: Count
+    spilled_bytes: Count = 0
 
 
 class CopyMade(Message, tag=182):

@@ -1,6 +1,17 @@
 """What all messages share: their base, and the two records that explain a failure."""
 
+from typing import Annotated
+
 import msgspec
+
+AMOUNT_MIN, AMOUNT_MAX = 1e-100, 1e100  # one divided by another is a number
+# What a number may be is checked where it is decoded: nobody behind that has to expect -1 bytes, or NaN.
+Count = Annotated[int, msgspec.Meta(ge=0)]  # how many, or how large
+Some = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0)]  # how long; for ever is inf
+Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]  # seconds since 1970, on some clock
+Percent = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]  # of one core
+Amount = Annotated[float, msgspec.Meta(ge=AMOUNT_MIN, le=AMOUNT_MAX)]  # of a resource
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=True):
@@ -27,12 +38,12 @@ class DeathCertificate(Record):
     pid: int
     cause: str
     exit_code: int  # negative: the number of the signal
-    memory_bytes_peak: int
+    memory_bytes_peak: Count
     attempts: tuple[int, ...]
     stack: str  # what faulthandler wrote
     output: str  # the last lines the process printed
     words: str
-    died_s: float
+    died_s: Moment
     waiting: tuple[int, ...] = ()
 
 
@@ -47,7 +58,7 @@ class ErrorInfo(Record):
     text: str
     traceback: str
     filename: str = ""
-    line: int = 0
+    line: Count = 0
     function: str = ""
     pickled: bytes = b""
     kind: str = "user"  # user | crashed | lost | timeout | result | full: who is at fault, and which error to raise

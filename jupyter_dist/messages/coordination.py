@@ -4,7 +4,7 @@ A request is answered by one `Coordinated`, perhaps after a long wait. The value
 the scheduler never opens; beside them stands which results they speak of, so that these are kept.
 """
 
-from jupyter_dist.messages.base import Message, Record
+from jupyter_dist.messages.base import Count, Message, Record, Some
 
 
 class MentionedFuture(Record):
@@ -44,7 +44,7 @@ class AcquireLease(Message, tag=120):
     request: int
     kind: str
     name: str
-    limit: int
+    limit: Some
 
 
 class ReleaseLease(Message, tag=121):
@@ -103,7 +103,7 @@ class PutItem(Message, tag=127):
     request: int
     name: str
     parcel: Parcel
-    size_max: int = 0
+    size_max: Count = 0
 
 
 class TakeItems(Message, tag=128):
@@ -111,7 +111,7 @@ class TakeItems(Message, tag=128):
 
     request: int
     name: str
-    count: int = 1
+    count: Count = 1
 
 
 class CountItems(Message, tag=129):

@@ -2,7 +2,7 @@
 
 from msgspec import field
 
-from jupyter_dist.messages.base import Message, Record
+from jupyter_dist.messages.base import Amount, Count, Message, Record, Seconds, Some
 
 PROTOCOL_VERSION = 1
 
@@ -12,7 +12,7 @@ class HeldResult(Record):
 
     key: str
     attempt: int
-    nbytes: int
+    nbytes: Count
     type_name: str
 
 
@@ -28,14 +28,14 @@ class RegisterWorker(Message, tag=1):
     host: str
     pid: int
     address: str
-    slots: int
-    memory_bytes_max: int
+    slots: Some
+    memory_bytes_max: Count
     nanny: str
     python: str
     held: tuple[HeldResult, ...] = ()
     running: tuple[tuple[int, str], ...] = ()
-    resources: dict[str, float] = field(default_factory=dict)  # what it declares to have besides slots
-    holding: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = ()
+    resources: dict[str, Amount] = field(default_factory=dict)  # what it declares to have besides slots
+    holding: tuple[tuple[int, tuple[tuple[str, Amount], ...]], ...] = ()
 
 
 class RegisterNanny(Message, tag=2):
@@ -44,7 +44,7 @@ class RegisterNanny(Message, tag=2):
     name: str
     host: str
     pid: int
-    workers: int
+    workers: Count
 
 
 class OpenSession(Message, tag=3):
@@ -53,7 +53,7 @@ class OpenSession(Message, tag=3):
     session: str
     kind: str
     name: str
-    linger_s: float
+    linger_s: Seconds
     pid: int
 
 

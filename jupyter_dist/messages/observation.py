@@ -5,7 +5,7 @@ The panel, the task stream, the Lab sidebar and the command line all read these 
 
 from msgspec import field
 
-from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.base import Count, ErrorInfo, Message, Record, Seconds
 
 
 class TaskEvent(Record):
@@ -146,8 +146,8 @@ class ClusterSnapshot(Record):
 class Watch(Message, tag=20):
     """Tell me what happens, at most once every ``interval_s``, events from ``after`` on."""
 
-    interval_s: float
-    after: int = 0
+    interval_s: Seconds
+    after: Count = 0
 
 
 class Unwatch(Message, tag=21):

@@ -1,7 +1,7 @@
 """Between a client and the scheduler: work that is wanted, and what became of it."""
 
 from jupyter_dist.messages.assignment import FunctionBody
-from jupyter_dist.messages.base import ErrorInfo, Message, Record
+from jupyter_dist.messages.base import Amount, Count, ErrorInfo, Message, Record, Seconds
 from jupyter_dist.messages.code import CodeReplaced, DescribeVersions, PutCode
 from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
 from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
@@ -31,14 +31,14 @@ class TaskOptions(Record):
     """
 
     priority: int = 0
-    retries: int = 0
+    retries: Count = 0
     workers: tuple[str, ...] = ()
     loose: bool = False
-    timeout_s: float = 0.0  # 0: none
+    timeout_s: Seconds = 0.0  # 0: none
     pure: bool = True
     group: str = ""
     output: bool = False  # forward prints while the task runs
-    resources: tuple[tuple[str, float], ...] = ()  # what it takes of its worker's, sorted by name
+    resources: tuple[tuple[str, Amount], ...] = ()  # what it takes of its worker's, sorted by name
 
 
 class Submit(Message, tag=10):
@@ -64,7 +64,7 @@ class PutValue(Message, tag=11):
     type_name: str
     wish: int = 0
     stored: str = ""
-    nbytes: int = 0
+    nbytes: Count = 0
 
 
 class Release(Message, tag=12):
@@ -107,7 +107,7 @@ class AdaptCluster(Message, tag=172):
     request: int
     minimum: int
     maximum: int
-    interval_s: float
+    interval_s: Seconds
     wait_count: int
 
 
@@ -201,7 +201,7 @@ class RestartWorkers(Message, tag=188):
 
     request: int
     names: tuple[str, ...]
-    timeout_s: float = 0.0  # 0: as long as a cluster may take to come up
+    timeout_s: Seconds = 0.0  # 0: as long as a cluster may take to come up
 
 
 class ClaimWishes(Message, tag=110):

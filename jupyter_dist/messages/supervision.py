@@ -1,6 +1,6 @@
 """Between the scheduler and a nanny: which processes shall live, and how they died."""
 
-from jupyter_dist.messages.base import DeathCertificate, Message, Record
+from jupyter_dist.messages.base import Count, DeathCertificate, Message, Percent, Record
 from jupyter_dist.messages.handshake import Refused, RegisterNanny, Welcome
 
 
@@ -10,8 +10,8 @@ class ProcessPulse(Record):
     worker: str
     pid: int
     state: str
-    memory_bytes: int
-    cpu_percent: float
+    memory_bytes: Count
+    cpu_percent: Percent
 
 
 class Pulse(Message, tag=100):
@@ -29,7 +29,7 @@ class WorkerDied(Message, tag=101):
 class KeepsWorkers(Message, tag=188):
     """The nanny's answer to `SetWorkers` and `EndWorkers`: how many workers it keeps now."""
 
-    workers: int
+    workers: Count
 
 
 class SetWorkers(Message, tag=110):

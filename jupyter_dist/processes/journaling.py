@@ -122,6 +122,6 @@ def _decode_kind(kind: int, records: Mapping[str, bytes]) -> dict[str, Any]:
     for key, data in records.items():
         try:
             found[key] = decoder.decode(data)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so is text that is no UTF-8
             LOG.exception("the record %s of kind %d cannot be read", key, kind)
     return found

@@ -398,7 +398,7 @@ class Oracles:
         elif error.kind == "full":
             if not self.world.memory.is_failing:
                 self.world.fail(f"{culprit.key} found no room, though no disk is full")
-        elif error.type_name != "ValueError" or culprit.kind != "raise":
+        elif error.type_name != "ValueError" or culprit.kind not in {"raise", "once"}:
             self.world.fail(f"{wish.key} erred without a reason: {error.type_name} {error.text}")
 
     def _judge_conviction(self, error: ErrorInfo) -> None:

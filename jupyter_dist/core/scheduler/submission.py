@@ -172,10 +172,16 @@ def _why_cancelled(keys: tuple[str, ...]) -> str:
     return f"it needs {named}{' or others' if len(keys) > KEYS_SHOWN else ''}, cancelled by its user"
 
 
-def on_retry(state: State, _session: Session, message: RetryKeys, now: float) -> None:
-    """Try erred tasks again that a client wants, and the inputs whose error they passed on."""
+def on_retry(state: State, session: Session, message: RetryKeys, now: float) -> None:
+    """Try erred tasks again that a client wants, and the inputs whose error they passed on.
+
+    One that was tried again already, with a task that is made from it, may have a value: that is told.
+    """
     again: dict[Task, None] = {}
     stack = [state.tasks[key] for key in message.keys if key in state.tasks]
+    for task in stack:
+        if task.state == MEMORY and session in task.sessions:
+            tell_now(state, session, task)
     while stack:
         task = stack.pop()
         if task.state == ERRED and task not in again:

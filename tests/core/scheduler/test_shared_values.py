@@ -5,6 +5,7 @@ import pytest
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.observing import snapshot
 from jupyter_dist.messages import Cancel, CloseSession, FreeKeys, KeyCancelled, KeyFinished, RestartCluster
+from jupyter_dist.messages.journal import WANT, WantRecord
 from tests.core.scheduler.sharing_bench import SharingBench
 
 
@@ -270,6 +271,13 @@ def test_value_that_speaks_of_an_unknown_result_is_refused_and_keeps_nothing(ben
     for request in (bench.put_item(client, "v", "gone"), bench.set_value(client, "v", "gone")):
         assert "needs the result gone" in bench.outcome(request).error
     assert bench.is_empty()
+
+
+def test_claim_of_a_result_is_written_down(bench, made):
+    client, other, _worker = made
+    bench.set_value(client, "v", "data")
+    bench.claim(other, bench.get_value(other), data=7)
+    assert WantRecord(7) in bench.records[WANT].values()
 
 
 def test_claim_of_an_unknown_result_cancels_the_wish(bench):

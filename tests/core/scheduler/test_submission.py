@@ -211,6 +211,17 @@ def test_retry_of_what_did_not_err_changes_nothing(bench):
     assert bench.states("a") == ["memory"]
 
 
+def test_retry_of_what_was_tried_again_with_a_dependent_tells_its_value(bench):
+    client, worker = bench.client(), bench.worker()
+    bench.submit(client, "root")
+    bench.submit(client, "asked", "root")
+    bench.err(worker, "root")
+    bench.say(client, RetryKeys(("asked",)))
+    bench.finish(worker, "root", b"1")  # the client still shows the error of before: it has not retried this one
+    bench.say(client, RetryKeys(("root",)))
+    assert [message.key for message in bench.heard(client, KeyFinished)] == ["root", "root"]
+
+
 def test_tasks_described_tell_where_they_are(bench):
     client, worker = bench.client(), bench.worker()
     bench.submit(client, "held")

@@ -76,6 +76,7 @@ def on_claim(state: State, session: Session, message: ClaimParcels, now: float) 
             reason = f"{claimed.key} is not known to the cluster any more"
             state.say(session.incarnation, KeyCancelled((claimed.wish,), reason))
             continue
+        state.ledger.want(session, task, claimed.wish)
         state.want(session, task, claimed.wish)
         submission.tell_now(state, session, task)
         lineage.activate(state, task, now)
