@@ -12,6 +12,7 @@ from typing import Any
 from jupyter_dist.client import containers, inspection
 from jupyter_dist.client.blocking import Remotely
 from jupyter_dist.client.calls import check_callable
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.front import Front
 from jupyter_dist.client.inspecting import Workers
 from jupyter_dist.client.packing import label_of, pack_outside
@@ -83,7 +84,11 @@ class Everywhere(Front):
         reaches_code = bool(self.session.code.cover(call))
         if not wait:
             return self.perform(self._tell(call, workers, reaches_code=reaches_code))
-        return self.perform(self._run(call, label_of(function), workers, on_error, reaches_code=reaches_code))
+        try:
+            return self.perform(self._run(call, label_of(function), workers, on_error, reaches_code=reaches_code))
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     async def _tell(self, call: bytes, workers: Workers, *, reaches_code: bool) -> None:
         homes = await self._homes_of_workers(workers)

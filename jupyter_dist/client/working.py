@@ -376,7 +376,9 @@ class Working(Front):
             self.session.settle_cancelled(pending, "cancelled by its user")
 
     def retry(self, futures: Any) -> Any:
-        """Try erred futures again, and with them the inputs whose error they passed on; others are left as they are.
+        """Try erred futures again, with the inputs whose error they passed on; others are left as they are.
+
+        An input that erred is tried again for all that was made from it: whatever passed its error on is pending too.
 
         Raises
         ------

@@ -8,7 +8,6 @@ They are in the package `test` beside the standard library; not every distributi
 import functools
 import importlib
 import os
-import test
 import unittest
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +20,7 @@ UPSTREAM = "test.test_concurrent_futures"
 WORKERS = 5  # as many as the tests' own pools have
 
 if folder := os.environ.get("CPYTHON_TESTS"):
-    test.__path__.append(folder)
+    importlib.import_module("test").__path__.append(folder)
 try:
     importlib.import_module(UPSTREAM)
 except (ImportError, unittest.SkipTest) as error:
