@@ -305,6 +305,13 @@ def test_executor_that_is_not_started_says_how_to_start_it(method):
     executor.close()
 
 
+def test_submit_to_a_closed_executor_raises_what_the_standard_library_does():
+    cluster = QuietCluster()
+    cluster.executor.shutdown()
+    with pytest.raises(RuntimeError, match="was shut down"):
+        cluster.executor.submit(inc, 1)
+
+
 def test_closed_executor_still_tells_what_is_here():
     cluster = QuietCluster()
     executor = cluster.executor
