@@ -19,6 +19,7 @@ from jupyter_dist.client.calls import (
     check_key,
     check_timeout,
     make_options,
+    named_workers,
     pack_call,
 )
 from jupyter_dist.client.data import check_broadcast, scatter_one
@@ -265,6 +266,7 @@ class Working(Front):
             The executor is closed.
         """
         check_broadcast(broadcast)
+        workers = named_workers(workers)
         check_count("maxsize", maxsize, least=1)
         self.session.check_open()
         if feeding.are_queues([data]):
