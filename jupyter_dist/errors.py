@@ -7,7 +7,7 @@
     │   ├── ClusterError                     never raised itself
     │   │   ├── NoClusterError               nothing to connect to; says how to start one
     │   │   ├── ClusterStartError            a cluster did not come up; carries the tail of its log
-    │   │   ├── ClusterClosedError           the cluster or the executor is gone; says why
+    │   │   ├── ClusterClosedError           (also RuntimeError) the cluster or the executor is gone; says why
     │   │   ├── ClusterStateError            what was asked needs a cluster in another state; says which it is in
     │   │   └── WorkerGoneError              a worker died, left or fell silent while it was asked; says which
     │   │   ├── CoordinationError            what is shared by name is gone, or cannot be kept; says why
@@ -60,8 +60,8 @@ class ClusterStartError(ClusterError):
     """A cluster did not come up."""
 
 
-class ClusterClosedError(ClusterError):
-    """The cluster, or this executor's connection to it, is gone."""
+class ClusterClosedError(ClusterError, RuntimeError):
+    """The cluster, or this executor's connection to it, is gone. As in `concurrent.futures`, it is a RuntimeError."""
 
 
 class ClusterStateError(ClusterError):

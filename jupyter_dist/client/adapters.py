@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, Protocol
 
-from jupyter_dist.client.calls import check_count, make_options
+from jupyter_dist.client.calls import check_count, check_flag, make_options
 from jupyter_dist.client.concurrent import ConcurrentExecutor
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.lane import Owner
@@ -100,6 +100,7 @@ class Adapters:
             What a task raised.
         """
         __tracebackhide__ = True
+        check_flag("sync", sync)
         futures = _dask().get(self, dsk, keys, options)
         try:
             return self.gather(futures) if sync else futures
@@ -138,6 +139,7 @@ class Adapters:
             As `get`.
         """
         __tracebackhide__ = True
+        check_flag("sync", sync)
         futures = _dask().compute(self, collections, optimize_graph, options)
         try:
             return self.gather(futures) if sync else futures

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from jupyter_dist.client.blocking import Opening, begin, block, perform
+from jupyter_dist.client.calls import check_flag
 from jupyter_dist.client.collecting import check_futures
 from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
@@ -62,6 +63,8 @@ class as_completed:  # noqa: N801 - users know it as a function
         if isinstance(timeout, bool):
             raise TypeError("the second argument is the timeout in seconds; write `with_results=True`")
         check_wait(timeout)
+        check_flag("with_results", with_results)
+        check_flag("raise_errors", raise_errors)
         self._with_results = with_results
         self._raise_errors = raise_errors
         self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -211,6 +214,7 @@ class as_completed:  # noqa: N801 - users know it as a function
         In a running event loop with futures of an asynchronous executor, an awaitable of it.
         """
         __tracebackhide__ = True
+        check_flag("block", block)
         try:
             return perform(self.collect(is_blocking=block), asynchronous=self._is_asynchronous())
         except BaseException as error:

@@ -139,14 +139,10 @@ def check_workers(workers: object) -> tuple[str, ...]:
     UsageError
         There is no name, or one that cannot be sent.
     """
-    if workers is None:
+    names = named_workers(workers)
+    if names is None:
         return ()
-    if not isinstance(workers, Iterable):
-        raise TypeError(f"workers={workers!r}: give names, hosts or addresses of workers")
-    names = [workers] if isinstance(workers, str) else list(workers)
     for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"a worker is named by a text, not by {name!r}")
         if not name.strip() or not name.isprintable():
             raise UsageError(f"{name!r} is no name of a worker")
     if not names:
@@ -154,11 +150,39 @@ def check_workers(workers: object) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
+def named_workers(workers: object) -> tuple[str, ...] | None:
+    """Return by what workers are named, in order; None for None, which means all.
+
+    Raises
+    ------
+    TypeError
+        A name is no text.
+    """
+    if workers is None:
+        return None
+    if not isinstance(workers, Iterable):
+        raise TypeError(f"workers={workers!r}: give names, hosts or addresses of workers")
+    names = (workers,) if isinstance(workers, str) else tuple(workers)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a worker is named by a text, not by {name!r}")
+    return names
+
+
 def _check_numbers(options: Mapping[str, Any]) -> None:
     """Check what a message has only one type for: a wrong one would end the connection."""
     check_count("retries", options.get("retries", 0))
     check_count("priority", options.get("priority", 0), least=-COUNT_MAX)
     check_flag("pure", options.get("pure", True))
+
+
+def check_keys(keys: object) -> tuple[str, ...]:
+    """Return keys, of one or of several. TypeError for what is none."""
+    if isinstance(keys, str):
+        return (check_key(keys),)
+    if not isinstance(keys, Iterable):
+        raise TypeError(f"give keys, not {keys!r}")
+    return tuple(map(check_key, keys))
 
 
 def check_flag(name: str, value: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from jupyter_dist.client import containers
 from jupyter_dist.client.blocking import Opening, perform
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.waiting import NONE, Countdown, check_wait
@@ -24,13 +25,13 @@ class DoneAndNotDone(NamedTuple):
     not_done: set[Future]
 
 
-def wait(fs: Iterable[Future] | Future, timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Any:
+def wait(fs: Any, timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Any:
     """Wait for futures and return which are done and which are not.
 
     Parameters
     ----------
     fs
-        The futures, of one or several executors.
+        The futures, of one or several executors; dask collections that were persisted stand for the futures in them.
     timeout
         Seconds to wait at most; what is not done then is in ``not_done``.
     return_when
@@ -82,20 +83,33 @@ async def _count(pending: list[Future], countdown: Countdown, timeout: float | N
                 session.unwatch([wish], countdown)
 
 
-def check_futures(fs: Iterable[Future] | Future) -> list[Future]:
-    """Return futures, each once, in order.
+def check_futures(fs: Any) -> list[Future]:
+    """Return futures, and those in dask collections, each once, in order.
 
     Raises
     ------
     TypeError
-        Something is not a future.
+        Something is not a future, and no collection with futures in it.
     """
     if isinstance(fs, Future):
         return [fs]
+    if containers.is_collection(fs):  # before it is iterated: that would compute
+        return _futures_of_collection(fs)
     if not isinstance(fs, Iterable):
         raise TypeError(f"give futures, not {fs!r}")
-    futures = list(dict.fromkeys(fs))
-    for future in futures:
-        if not isinstance(future, Future):
-            raise TypeError(f"{future!r} is not a Future")
+    found: dict[Future, None] = {}
+    for item in fs:
+        if containers.is_collection(item):
+            found.update(dict.fromkeys(_futures_of_collection(item)))
+        elif isinstance(item, Future):
+            found[item] = None
+        else:
+            raise TypeError(f"{item!r} is not a Future")
+    return list(found)
+
+
+def _futures_of_collection(collection: Any) -> list[Future]:
+    futures = containers.futures_in_collection(collection)
+    if not futures:
+        raise TypeError(f"there is no future in {containers.brief(collection)}: persist it first")
     return futures

@@ -45,13 +45,13 @@ def futures_given(value: Any) -> list[Future]:
         There is something, and no future in it: keys, say.
     """
     if isinstance(value, str | bytes) or (not isinstance(value, Future | Iterable) and not is_collection(value)):
-        raise TypeError(f"give futures, or containers of them, not {_brief(value)}")
+        raise TypeError(f"give futures, or containers of them, not {brief(value)}")
     items = [value] if is_collection(value) else value if isinstance(value, KNOWN) else list(value)
     found = futures_in(items)
     if isinstance(items, SEQUENCES):
         found += [future for item in items if is_collection(item) for future in futures_in_collection(item)]
     if not found and _has_leaf(items):
-        raise TypeError(f"there is no future in {_brief(value)}")
+        raise TypeError(f"there is no future in {brief(value)}")
     return found
 
 
@@ -76,7 +76,8 @@ def futures_in_collection(collection: Any) -> list[Future]:
     return list(found)
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
+    """Return a wrong value as an error shows it."""
     text = repr(value)
     return text if len(text) <= SHOWN_CHARS_MAX else f"a {type(value).__name__}"
 

@@ -6,8 +6,10 @@ its name and size. Whatever goes wrong after it was written, it is removed again
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from jupyter_dist.client import travel
 from jupyter_dist.client.session import Session
 from jupyter_dist.core.futures import Wish
 from jupyter_dist.errors import PackingError, UsageError
@@ -26,6 +28,8 @@ def scatter_one(session: Session, store: ObjectStore, value: Any, key: str | Non
         It cannot be pickled, or is larger than ``object_bytes_max``.
     StorageFullError
         The host has no room for it.
+    UsageError
+        There is a future of another executor in it.
     ClusterClosedError
         The session is over.
     """
@@ -35,7 +39,9 @@ def scatter_one(session: Session, store: ObjectStore, value: Any, key: str | Non
     elif (known := session.join(key)) is not None:
         return known
     session.check_open()
-    buffers = pack_value(value)
+    with travel.noting() as futures:
+        buffers = pack_value(value)
+    _check_own(session, futures)
     nbytes = sum(map(len, buffers))
     if nbytes > session.settings.inline_bytes_max:
         return _store(session, store, buffers, key, kind)
@@ -59,6 +65,12 @@ def _store(session: Session, store: ObjectStore, buffers: list[Buffer], key: str
         if not is_used:
             store.remove([name])
     return wish
+
+
+def _check_own(session: Session, futures: Iterable[Any]) -> None:
+    for future in futures:
+        if future.executor.session is not session:
+            raise UsageError(f"{future!r} belongs to another executor: gather it there and scatter its value")
 
 
 def check_broadcast(broadcast: object) -> None:

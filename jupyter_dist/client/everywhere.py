@@ -11,7 +11,8 @@ from typing import Any
 
 from jupyter_dist.client import containers, inspection
 from jupyter_dist.client.blocking import Remotely
-from jupyter_dist.client.calls import check_callable
+from jupyter_dist.client.calls import check_callable, check_flag, check_keys, named_workers
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.front import Front
 from jupyter_dist.client.inspecting import Workers
 from jupyter_dist.client.packing import label_of, pack_outside
@@ -78,12 +79,17 @@ class Everywhere(Front):
             raise UsageError(f"on_error={on_error!r}: choose 'raise', 'return' or 'ignore'")
         if type(wait) is not bool:
             raise TypeError(f"wait is True or False, not {wait!r}")
+        workers = named_workers(workers)
         self.session.check_open()
         call = pack_outside(function, args, kwargs, self.settings.argument_bytes_max)
         reaches_code = bool(self.session.code.cover(call))
         if not wait:
             return self.perform(self._tell(call, workers, reaches_code=reaches_code))
-        return self.perform(self._run(call, label_of(function), workers, on_error, reaches_code=reaches_code))
+        try:
+            return self.perform(self._run(call, label_of(function), workers, on_error, reaches_code=reaches_code))
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     async def _tell(self, call: bytes, workers: Workers, *, reaches_code: bool) -> None:
         homes = await self._homes_of_workers(workers)
@@ -167,7 +173,7 @@ class Everywhere(Front):
             The executor is closed.
         """
         _check_wait(timeout)
-        return self.perform(self._stacks(workers, timeout))
+        return self.perform(self._stacks(named_workers(workers), timeout))
 
     async def _stacks(self, workers: Workers, timeout: float) -> dict[str, dict[str, str] | str]:
         found = await self._read_stacks(await self._homes_of_workers(workers), timeout)
@@ -192,9 +198,7 @@ class Everywhere(Front):
         """
         wanted: set[str] | None = None
         if futures is not None or keys is not None:
-            given = [] if keys is None else [keys] if isinstance(keys, str) else list(keys)
-            if not all(isinstance(key, str) for key in given):
-                raise TypeError(f"keys are texts, not {given!r}")
+            given = [] if keys is None else list(check_keys(keys))
             found = [] if futures is None else containers.futures_of(self, futures)
             wanted = {future.key for future in found}.union(given)
         self.session.check_open()
@@ -233,6 +237,7 @@ class Everywhere(Front):
         ClusterClosedError
             The executor is closed.
         """
+        check_flag("check", check)
         self.session.check_open()
         call = pack_outside(own_versions, (), {}, self.settings.argument_bytes_max)
         return self.perform(self._get_versions(call, check=check))

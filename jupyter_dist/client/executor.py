@@ -17,7 +17,7 @@ from jupyter_dist.client import current
 from jupyter_dist.client.adapters import Adapters, announce_to_joblib, shut_pools
 from jupyter_dist.client.attaching import Attaching
 from jupyter_dist.client.blocking import Aside, Remotely, begin, block
-from jupyter_dist.client.calls import check_key
+from jupyter_dist.client.calls import check_flag, check_key
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.everywhere import Everywhere
 from jupyter_dist.client.explaining import Explaining
@@ -116,6 +116,10 @@ class Executor(
             raise UsageError("give either the address of a running cluster or n_workers for a new one, not both")
         if name is not None:
             check_key(name, "name")
+        for what, flag in (("asynchronous", asynchronous), ("set_as_default", set_as_default), ("start", start)):
+            check_flag(what, flag)
+        if settings is not None and not isinstance(settings, Settings):
+            raise TypeError(f"settings are Settings, not {settings!r}")
         self.asynchronous = asynchronous
         self.settings = settings or load_settings()
         self.session_name = name or session_name()
@@ -282,6 +286,8 @@ class Executor(
         cancel_futures
             Do not wait for them: cancel them.
         """
+        check_flag("wait", wait)
+        check_flag("cancel_futures", cancel_futures)
         return self.perform(self._shutdown(is_waiting=wait and not cancel_futures, cancel_futures=cancel_futures))
 
     def close(self) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from jupyter_dist.client import containers, inspection
-from jupyter_dist.client.calls import check_key, check_timeout
+from jupyter_dist.client.calls import check_keys, check_timeout, named_workers
 from jupyter_dist.client.feed import Watching
 from jupyter_dist.client.front import Front
 from jupyter_dist.messages import DescribeTasks, Observation, TaskHome
@@ -27,7 +27,7 @@ class Inspecting(Front):
 
     def ncores(self, workers: Workers = None) -> Any:
         """Return how many tasks each worker runs at a time, by its name. UsageError for an unknown worker."""
-        return self.perform(self._ncores(workers))
+        return self.perform(self._ncores(named_workers(workers)))
 
     async def _ncores(self, workers: Workers) -> dict[str, int]:
         return inspection.cores(await self.describe(), workers)
@@ -44,14 +44,14 @@ class Inspecting(Front):
 
     def has_what(self, workers: Workers = None) -> Any:
         """Return the keys of the results each worker holds, by its name. UsageError for an unknown worker."""
-        return self.perform(self._has_what(workers))
+        return self.perform(self._has_what(named_workers(workers)))
 
     async def _has_what(self, workers: Workers) -> dict[str, list[str]]:
         return inspection.held_by_worker(await self.describe(), await self._homes(None), workers)
 
     def processing(self, workers: Workers = None) -> Any:
         """Return the keys of the tasks each worker was given, by its name. UsageError for an unknown worker."""
-        return self.perform(self._processing(workers))
+        return self.perform(self._processing(named_workers(workers)))
 
     async def _processing(self, workers: Workers) -> dict[str, list[str]]:
         return inspection.processed_by_worker(await self.describe(), await self._homes(None), workers)
@@ -61,7 +61,7 @@ class Inspecting(Front):
 
         TypeError for what is no key.
         """
-        wanted = None if keys is None else tuple(check_key(key) for key in _listed(keys))
+        wanted = None if keys is None else check_keys(keys)
         return self.perform(self._nbytes(wanted, summary=summary))
 
     async def _nbytes(self, keys: tuple[str, ...] | None, *, summary: bool) -> dict[str, int]:
@@ -108,11 +108,3 @@ class Inspecting(Front):
         if keys == ():
             return ()
         return (await self.ask(lambda request: DescribeTasks(request, keys or ()))).tasks
-
-
-def _listed(keys: object) -> Iterable[Any]:
-    if isinstance(keys, str):
-        return [keys]
-    if not isinstance(keys, Iterable):
-        raise TypeError(f"give keys, not {keys!r}")
-    return keys

@@ -7,7 +7,7 @@ from typing import Any
 
 from jupyter_dist.client import containers, inspection
 from jupyter_dist.client.blocking import Remotely
-from jupyter_dist.client.calls import check_count, check_timeout
+from jupyter_dist.client.calls import check_count, check_timeout, named_workers
 from jupyter_dist.client.front import Front
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.rounds import look_around
@@ -56,7 +56,7 @@ class Moving(Front):
             check_count("n", n, least=1)
         check_count("branching_factor", branching_factor, least=1)
         self.session.check_open()
-        return self.perform(self._replicate(self._own(futures), n or 0, workers, branching_factor))
+        return self.perform(self._replicate(self._own(futures), n or 0, named_workers(workers), branching_factor))
 
     async def _replicate(self, futures: list[Future], n: int, workers: Workers, branching: int) -> None:
         names = await self._names(workers)
@@ -83,7 +83,7 @@ class Moving(Front):
             As `replicate`.
         """
         self.session.check_open()
-        return self.perform(self._rebalance(None if futures is None else self._own(futures), workers))
+        return self.perform(self._rebalance(None if futures is None else self._own(futures), named_workers(workers)))
 
     async def _rebalance(self, futures: list[Future] | None, workers: Workers) -> None:
         names = await self._names(workers)
@@ -132,7 +132,9 @@ class Moving(Front):
             if not isinstance(flag, bool):
                 raise TypeError(f"{what} is True or False, not {flag!r}")
         self.session.check_open()
-        return self.perform(self._retire_workers(names, n or 0, ends=close_workers, until_gone=not remove))
+        return self.perform(
+            self._retire_workers(named_workers(names), n or 0, ends=close_workers, until_gone=not remove)
+        )
 
     async def _retire_workers(self, workers: Workers, n: int, *, ends: bool, until_gone: bool) -> list[str]:
         names = await self._names(workers)
@@ -168,7 +170,7 @@ class Moving(Front):
             raise UsageError("restart_workers needs the names of workers; `restart` is for all, and forgets all tasks")
         timeout_s = check_timeout(timeout)
         self.session.check_open()
-        return self.perform(self._restart_workers(workers, timeout_s))
+        return self.perform(self._restart_workers(named_workers(workers), timeout_s))
 
     async def _restart_workers(self, workers: Workers, timeout_s: float) -> None:
         names = await self._names(workers)

@@ -181,13 +181,20 @@ class Session:
                 self._say(WantKeys(((key, wish.number),)))
         return wish
 
-    def retry(self, wishes: Iterable[Wish]) -> None:
-        """Wish again for what erred; what did not is left as it is."""
+    def retry(self, wishes: Sequence[Wish]) -> None:
+        """Wish again for what erred, and for all that passed on the same error; what did not err is left as it is.
+
+        What is tried again are the inputs that raised it, so none of these may go on telling of it.
+        """
         with self.lock:
             self.check_open()
-            again = self.table.retry(dict.fromkeys(wishes))
+            again = self.table.retry(dict.fromkeys([*wishes, *self._with_origins_of(wishes)]))
             if again:
                 self._say(RetryKeys(tuple(wish.key for wish in again)))
+
+    def _with_origins_of(self, wishes: Iterable[Wish]) -> list[Wish]:
+        origins = {wish.error.key for wish in wishes if wish.error is not None}
+        return [wish for wish in self.table.by_key.values() if wish.error is not None and wish.error.key in origins]
 
     def put(self, key: str, value: bytes, type_name: str) -> Wish:
         """Make a value known to the cluster under a key."""

@@ -19,6 +19,7 @@ from jupyter_dist.client.calls import (
     check_key,
     check_timeout,
     make_options,
+    named_workers,
     pack_call,
 )
 from jupyter_dist.client.data import check_broadcast, scatter_one
@@ -265,6 +266,7 @@ class Working(Front):
             The executor is closed.
         """
         check_broadcast(broadcast)
+        workers = named_workers(workers)
         check_count("maxsize", maxsize, least=1)
         self.session.check_open()
         if feeding.are_queues([data]):
@@ -376,7 +378,9 @@ class Working(Front):
             self.session.settle_cancelled(pending, "cancelled by its user")
 
     def retry(self, futures: Any) -> Any:
-        """Try erred futures again, and with them the inputs whose error they passed on; others are left as they are.
+        """Try erred futures again, with the inputs whose error they passed on; others are left as they are.
+
+        An input that erred is tried again for all that was made from it: whatever passed its error on is pending too.
 
         Raises
         ------

@@ -282,6 +282,17 @@ def make():
     return (lambda: n), set_n
 f, set_n = make()
 """
+DECORATED = """
+import functools
+def deco(f):
+    @functools.wraps(f)
+    def w(): return f()
+    return w
+def h(): return 1
+@deco
+def g(): return h()
+def f(): return g()
+"""
 CELLS = {
     "helper": ("def h(): return 1\ndef f(): return h()", "def h(): return 2"),
     "global": ("X = 1\ndef f(): return X", "X = 2"),
@@ -304,6 +315,23 @@ CELLS = {
     "default": ("def f(x=1): return x", "def f(x=2): return x"),
     "attribute of an object": ("class O: pass\no = O()\no.x = 1\ndef f(): return o.x", "o.x = 2"),
     "element of a list": ("xs = [1]\ndef f(): return xs[0]", "xs[0] = 2"),
+    "decorated helper": (
+        DECORATED,
+        "def h(): return 2",
+    ),
+    "helper with a cache": (
+        "import functools\n@functools.cache\ndef h(): return 1\ndef f(): return h()",
+        "@functools.lru_cache(maxsize=3)\ndef h(): return 2",
+    ),
+    "helper of one with a cache": (
+        "import functools\ndef h(): return 1\n@functools.cache\ndef g(): return h()\ndef f(): return g()",
+        "def h(): return 2\ng.cache_clear()",
+    ),
+    "keyword default that is set": ("def f(*, x=1): return x", "f.__kwdefaults__ = {'x': 2}"),
+    "static method put on a class": (
+        "class C:\n    @staticmethod\n    def s(): return 1\n    @classmethod\n    def c(cls): return cls.s()\nf = C.c",
+        "C.s = staticmethod(lambda: 2)",
+    ),
     "lambda in a dict": ("d = {'g': lambda: 1}\ndef f(): return d['g']()", "d['g'] = lambda: 2"),
 }
 

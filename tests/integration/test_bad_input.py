@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_dist import Executor, as_completed, wait
 from jupyter_dist.errors import ClusterError
-from tests.client.test_bad_input import WRONG
+from tests.client.wrong_calls import WRONG
 from tests.integration.conftest import wait_until
 
 

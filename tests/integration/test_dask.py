@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from dask.utils_test import GetFunctionTestMixin
 
-from jupyter_dist import Executor, Future
+from jupyter_dist import Executor, Future, as_completed, wait
 from jupyter_dist.errors import ClusterClosedError, PackingError, UsageError
 from tests.integration.conftest import wait_until
 
@@ -224,6 +224,16 @@ def test_persist_gives_collections_made_of_futures(executor):
     assert frame.x.sum().compute(scheduler=executor) == pytest.approx(make_frame().x.sum().compute(scheduler="threads"))
     assert sorted(bag.compute(scheduler=executor)) == sorted(make_bag().compute(scheduler="threads"))
     assert (value + 1).compute(scheduler=executor) == 93
+
+
+def test_collections_that_were_persisted_are_waited_for_and_come_as_they_are_done(executor):
+    array, frame = executor.persist(da.ones((40, 40), chunks=20)), executor.persist(make_frame())
+    assert wait(array, timeout=20).not_done == set()
+    assert len(list(as_completed([array, frame], timeout=20))) == 4 + frame.npartitions
+    assert wait([array, frame, executor.submit(inc, 1)], timeout=20).not_done == set()
+    for collection in (da.ones(3), make_bag()):
+        with pytest.raises(TypeError, match="persist it first"):
+            wait(collection)
 
 
 def test_persist_by_dask_goes_through_the_executor(executor):

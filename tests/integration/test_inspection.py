@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_dist import Executor
+from jupyter_dist import Executor, wait
 from jupyter_dist.errors import ClusterClosedError, UsageError
 
 
@@ -19,13 +19,17 @@ def fail_unless(path: str) -> str:
 def test_retry_of_a_dependent_tries_its_failed_input_again(executor, tmp_path):
     path = tmp_path / "late"
     failed = executor.submit(fail_unless, str(path))
-    dependent = executor.submit(str.upper, failed)
+    middle = executor.submit(str.title, failed)
+    dependent = executor.submit(str.upper, middle)
+    sibling = executor.submit(str.swapcase, failed)
     bystander = executor.submit(inc, 1)
+    wait([dependent, sibling])
     assert isinstance(dependent.exception(10), FileNotFoundError)
     path.write_text("there", encoding="utf-8")
-    executor.retry([dependent, failed, bystander])
+    executor.retry([dependent, bystander])
     assert dependent.result(10) == "THERE"
-    assert failed.result(10) == "there"
+    assert failed.result(10) == "there"  # nobody goes on telling of an error that was made good
+    assert (middle.result(10), sibling.result(10)) == ("There", "THERE")
     assert bystander.result(10) == 2
 
 

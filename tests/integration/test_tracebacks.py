@@ -61,6 +61,7 @@ WAYS: dict[str, Callable[[Executor], Any]] = {
         _await(e, lambda a: _walk(as_completed([a.submit(outer, 17)], with_results=True)))
     ),
     "dask": lambda e: e.get({"x": (outer, 18)}, "x"),
+    "run": lambda e: e.run(outer, 20),
     "exception": lambda e: _raise(e.submit(outer, 19).exception(10)),
 }
 
