@@ -11,10 +11,10 @@ lets go of its namespace first, and its results are to be there for the next one
 from __future__ import annotations
 
 import atexit
+import contextlib
 import contextvars
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 from jupyter_dist.errors import NoClusterError
@@ -36,9 +36,14 @@ _entered: contextvars.ContextVar[tuple[Any, ...]] = contextvars.ContextVar("jupy
 
 def add(executor: Closable, *, as_default: bool) -> None:
     """Note a new executor; ``as_default`` whether it may be meant when none is named."""
-    _known.append(weakref.ref(executor))
+    _known.append(weakref.ref(executor, _forget))
     if as_default:
         _defaults.add(executor)
+
+
+def _forget(known: weakref.ref[Any]) -> None:
+    with contextlib.suppress(ValueError):  # it was closed, and seen to be
+        _known.remove(known)
 
 
 def enter(executor: Closable) -> None:
@@ -56,7 +61,7 @@ def leave(executor: Closable) -> None:
     _entered.set(tuple(within))
 
 
-@contextmanager
+@contextlib.contextmanager
 def entered(executor: Closable) -> Iterator[None]:
     """Make an executor the innermost for the body of a `with`."""
     enter(executor)
@@ -72,7 +77,7 @@ def open_executors() -> list[Any]:
     for known in tuple(_known):
         executor = known()
         if executor is None or executor.is_closed:
-            _known.remove(known)
+            _forget(known)
     return [executor for executor in found if not executor.is_closed]
 
 

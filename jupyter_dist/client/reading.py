@@ -32,7 +32,8 @@ class Reader:
 
     channel: Channel  # set once it is connected
 
-    def __init__(self) -> None:
+    def __init__(self, on_closed: Callable[[], None]) -> None:
+        self._on_closed = on_closed
         self._awaited: dict[int, asyncio.Future[Reply]] = {}
         self._last = 0
 
@@ -62,6 +63,7 @@ class Reader:
         for awaited in self._awaited.values():
             if not awaited.done():
                 awaited.set_exception(HolderLostError(reason))
+        self._on_closed()
 
 
 class Readers:
@@ -95,6 +97,7 @@ class Readers:
         opening = self._opening.get(address)
         if opening is None or _is_over(opening):
             opening = self._opening[address] = asyncio.ensure_future(self._open(address))
+            opening.add_done_callback(lambda _: self._forget(address))
         try:
             return await asyncio.shield(opening)
         except (OSError, ProtocolError) as error:
@@ -117,7 +120,7 @@ class Readers:
             raise HolderLostError(str(error)) from error
 
     async def _open(self, address: str) -> Reader:
-        reader = Reader()
+        reader = Reader(lambda: self._forget(address))
         reader.channel = await connect(
             address,
             role="client",
@@ -129,11 +132,17 @@ class Readers:
         )
         return reader
 
+    def _forget(self, address: str) -> None:
+        """Drop a connection that is over: the address of a dead worker comes never again."""
+        opening = self._opening.get(address)
+        if opening is not None and _is_over(opening):
+            del self._opening[address]
+
     def close(self) -> None:
         """Close all connections."""
         for telling in self._telling:
             telling.cancel()
-        for opening in self._opening.values():
+        for opening in tuple(self._opening.values()):
             if opening.done() and not opening.cancelled() and opening.exception() is None:
                 opening.result().channel.close("the client closes")
             else:

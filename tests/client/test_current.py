@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import threading
 from collections.abc import Iterator
@@ -56,6 +57,17 @@ def test_closed_executor_is_passed_over_although_it_was_entered(two):
     with second.executor.as_current(), first.executor.as_current():
         first.executor.shutdown()
         assert default_executor() is second.executor
+
+
+def test_executors_that_nobody_holds_are_not_known_any_more():
+    gc.collect()
+    before = len(current._known)
+    for number in range(3):
+        cluster = QuietCluster(name=f"forgotten-{number}")
+        cluster.end()
+        del cluster
+    gc.collect()
+    assert len(current._known) <= before
 
 
 def test_error_inside_leaves_the_order_as_it_was(two):

@@ -1,4 +1,7 @@
-"""Real clusters: real processes, real sockets. Each test file shares one; whoever breaks it makes its own."""
+"""Real clusters: real processes, real sockets. Each test file shares one; whoever breaks it makes its own.
+
+Nothing may be left behind: by a file when its cluster has ended, and by each test that uses no shared cluster.
+"""
 
 import contextlib
 import time
@@ -8,13 +11,31 @@ import psutil
 import pytest
 
 from jupyter_dist import Executor
+from tests import leaks
+
+SHARED = {"executor", "cluster", "shared_cluster"}  # fixtures of a whole file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def file_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with leaks.own_places(tmp_path_factory), leaks.none_left():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def test_leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not SHARED.isdisjoint(request.fixturenames):
+        yield  # what it has may be the shared cluster's: looked at when all of the file is over
+        return
+    with leaks.none_left():
+        yield
 
 
 @pytest.fixture(scope="module")
 def executor() -> Iterator[Executor]:
     """An executor on a cluster of its own with two workers, shared by a file; nothing of it may be left."""
     executor = Executor(n_workers=2)
-    executor.wait_for_workers(timeout=20)
+    executor.wait_for_workers(timeout=30)
     nanny = psutil.Process(executor.info.pid)
     processes = [nanny, *nanny.children(recursive=True)]
     yield executor
@@ -26,14 +47,14 @@ def executor() -> Iterator[Executor]:
 def own_executor() -> Iterator[Executor]:
     """An executor on a cluster that the test may break."""
     executor = Executor(n_workers=2)
-    executor.wait_for_workers(timeout=20)
+    executor.wait_for_workers(timeout=30)
     yield executor
     executor.shutdown(cancel_futures=True)
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
     """Fail when one of these processes still runs after the time a cluster has to end."""
-    _gone, alive = psutil.wait_procs(processes, timeout=5)
+    _gone, alive = psutil.wait_procs(processes, timeout=20)
     left = []
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):

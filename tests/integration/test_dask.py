@@ -3,6 +3,8 @@
 import operator
 import random
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dask
@@ -17,6 +19,13 @@ from dask.utils_test import GetFunctionTestMixin
 from jupyter_dist import Executor, Future, as_completed, wait
 from jupyter_dist.errors import ClusterClosedError, PackingError, UsageError
 from tests.integration.conftest import wait_until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place_of_dask(tmp_path_factory) -> Iterator[None]:
+    """What dask would keep until the process ends: the threads it compares with, and the files of its shuffles."""
+    with ThreadPoolExecutor(2) as pool, dask.config.set(pool=pool, temporary_directory=tmp_path_factory.mktemp("dask")):
+        yield
 
 
 def inc(number: int) -> int:

@@ -57,7 +57,7 @@ def test_worker_killed_while_it_runs_a_task_the_task_runs_elsewhere(own_executor
     def successors() -> list[WorkerView]:
         return [w for w in own_executor.snapshot().workers if w.name == victim.name and w.pid != victim.pid]
 
-    wait_until(successors, "the worker is replaced")
+    wait_until(lambda: bool(successors()), "the worker is replaced")
     [again] = successors()
     assert again.restarts == 1
     assert "SIGKILL" in again.last_death

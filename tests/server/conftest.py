@@ -7,7 +7,18 @@ import pytest
 from jupyter_dist.server.handlers import MANAGER
 from jupyter_dist.server.manager import ClusterManager
 from jupyter_dist.settings import Settings
+from tests import leaks
 from tests.server.fakes import Clock, FakeHost
+
+
+@pytest.fixture(autouse=True)
+def test_leaves_nothing(request, tmp_path_factory):
+    """Check that tests with processes leave nothing of them."""
+    if request.node.get_closest_marker("process") is None:
+        yield
+        return
+    with leaks.own_places(tmp_path_factory), leaks.none_left():
+        yield
 
 
 @pytest.fixture
