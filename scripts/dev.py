@@ -54,7 +54,10 @@ GENERATED = (
 )
 FUZZED = ROOT / "tests" / "fuzz" / "corpus"
 PROOFS = {  # name: arguments
-    "journal: every byte cut and flipped": ["tests/storage/test_journal_damage.py", "tests/storage/test_journal_death.py"],
+    "journal: every byte cut and flipped": [
+        "tests/storage/test_journal_damage.py",
+        "tests/storage/test_journal_death.py",
+    ],
     "model of the client": ["tests/model"],
     "crash matrix": ["tests/integration/test_crash_matrix.py"],
 }
