@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, Wish
@@ -77,7 +78,7 @@ class User(ClientHost):
         """Note each of these when it settles, as `as_completed` does."""
         self.settled.clear()
         for key in keys:
-            self.watch(key, lambda key=key: self.settled.append(key))
+            self.watch(key, partial(self.settled.append, key))
 
     def restart(self, request: int) -> None:
         """Restart the cluster."""
@@ -124,7 +125,15 @@ class StillWorld(Simulation):
     """One seed's world."""
 
     def __init__(self, seed: int) -> None:
-        self.world = World(seed, has_store=True, has_moves=False, has_deaths=False, has_extras=False, has_nesting=False)
+        self.world = World(
+            seed,
+            has_store=True,
+            has_moves=False,
+            has_deaths=False,
+            has_extras=False,
+            has_nesting=False,
+            has_memory=False,
+        )
         self.world.store.is_hurt = False
         self.world.is_calm = True  # the faults there are are those of the rules
         quiet = dict.fromkeys(self.world.swarm.actions, 0.0) | {"restart": 0.1}
@@ -178,7 +187,7 @@ class StillWorld(Simulation):
         """Return how many processes died while a key was inside a user's code."""
         ran = self.parties.oracles.ran_key
         deaths = self.parties.oracles.deaths.values()
-        return sum(any(ran.get(attempt) == key for attempt in attempts) for _cause, attempts in deaths)
+        return sum(any(ran.get(attempt) == key for attempt in attempts) for _cause, attempts, _ in deaths)
 
     # -- what is known by name ---------------------------------------------------------------------------------------
 
@@ -186,7 +195,7 @@ class StillWorld(Simulation):
         while True:
             request = self.users.next_request()
             user.coordinate(make(request))
-            self.wait_until(lambda asked=request: asked in user.told, f"the answer to {user.name}'s {make(request)}")
+            self.wait_until(partial(user.told.__contains__, request), f"the answer to {user.name}'s {make(request)}")
             answer = user.told.pop(request)
             if answer.fault != GONE:
                 return answer
