@@ -7,7 +7,7 @@ values by `results`.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, MappingView
 from typing import Any
 
 from jupyter_dist.client import containers, feeding, inspection
@@ -300,7 +300,8 @@ class Working(Front):
         Parameters
         ----------
         futures
-            One future, or any nesting of containers of futures and other things; an iterator, or a queue of such.
+            One future, or any nesting of containers of futures and other things; an iterator, or a queue of such. Of a
+            dict's values or items, a list.
         errors
             ``raise`` the first error as soon as it is known, or ``skip`` futures that erred or were cancelled; these
             are left out of their list. In a queue an error that is not skipped stands in the place of its result.
@@ -323,6 +324,8 @@ class Working(Front):
         if errors not in ("raise", "skip"):
             raise UsageError(f"errors={errors!r}: choose 'raise' or 'skip'")
         check_count("maxsize", maxsize)
+        if isinstance(futures, MappingView):
+            futures = list(futures)
         results = self.results
         if feeding.are_queues([futures]):
             feeder = feeding.Feeder(self, lambda item: block(results.gather([item], errors)), lambda error: error)

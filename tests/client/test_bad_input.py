@@ -66,6 +66,7 @@ def test_foreign_future_is_refused(executor, foreign, name):
 def test_empty_containers_are_fine_and_say_nothing(executor):
     assert executor.gather([]) == []
     assert executor.gather({"a": ()}) == {"a": ()}
+    assert executor.gather({}.values()) == []
     assert executor.map(inc, []) == []
     assert executor.scatter([]) == []
     assert executor.scatter({}) == {}

@@ -89,6 +89,12 @@ def test_gather_nested_containers_keeps_their_shape(executor):
     assert executor.gather({"a": [one, (two,)], "b": {"c": one}, "d": 7}) == {"a": [1, (2,)], "b": {"c": 1}, "d": 7}
 
 
+def test_gather_a_dicts_views_gives_lists(executor):
+    futures = {"a": executor.submit(inc, 1), "b": executor.submit(inc, 2)}
+    assert executor.gather(futures.values()) == [2, 3]
+    assert executor.gather(futures.items()) == [("a", 2), ("b", 3)]
+
+
 def test_gather_with_an_error_raises_it_or_skips_it(executor):
     futures = [executor.submit(inc, 5), executor.submit(fail, "gathered"), executor.submit(inc, 6)]
     with pytest.raises(ValueError, match="gathered"):
