@@ -1,7 +1,8 @@
 """Many calls of one function: from lists, from iterators as they are read, from queues as they are filled.
 
 The function is packed once; the arguments of each call are packed alone. An iterator, as a queue, is read no further
-ahead than its reader's place and so many items more, so an endless one is as good as any.
+ahead than its reader's place and so many items more, so an endless one is as good as any. So are iterators of keys, or of
+sets of workers: one of them is read with each call.
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ class Mapper:
         owner: Owner,
         function: FunctionBody,
         kwargs: dict[str, Any],
-        options: TaskOptions | list[TaskOptions],
+        options: TaskOptions | list[TaskOptions] | Iterator[TaskOptions],
         keys: str | Iterable[str] | None,
     ) -> None:
         self._owner = owner
         self._function = function
         self._kwargs = kwargs
         self._options = options
-        self._keys = keys if keys is None else check_key(keys) if isinstance(keys, str) else list(map(check_key, keys))
+        self._keys = _keys_of_each(keys)
 
     def map(self, iterables: tuple[Any, ...], ahead_max: int) -> Any:
         """Return the futures: a list, for iterators an iterator, for queues a queue."""
@@ -81,7 +82,7 @@ class Mapper:
 
     def _items(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Item]:
         options = self._options
-        each = _one_each(options, "sets of workers") if isinstance(options, list) else itertools.repeat(options)
+        each = itertools.repeat(options) if isinstance(options, TaskOptions) else _one_each(options, "sets of workers")
         return itertools.starmap(Item, zip(rows, self._name(), each, strict=False))
 
     def _name(self) -> Iterable[str | None]:
@@ -148,14 +149,28 @@ class Mapper:
         return Future(self._owner, failed_wish(self._function.label, error))
 
 
-def _one_each(given: list[Any], name: str) -> Iterator[Any]:
+def _one_each(given: Iterable[Any], name: str) -> Iterator[Any]:
     """Yield what was given for each call; it must last for as many as there are."""
-    yield from given
-    raise UsageError(f"{len(given)} {name} for more calls than that: give one for each, or one for all")
+    count = 0
+    for one in given:
+        yield one
+        count += 1
+    raise UsageError(f"{count} {name} for more calls than that: give one for each, or one for all")
 
 
-def options_of_each(workers: Any, make: Callable[[Any], TaskOptions]) -> TaskOptions | list[TaskOptions]:
+def _keys_of_each(keys: str | Iterable[str] | None) -> str | list[str] | Iterator[str] | None:
+    if keys is None or isinstance(keys, str):
+        return keys if keys is None else check_key(keys)
+    checked = map(check_key, keys)
+    return checked if isinstance(keys, Iterator) else list(checked)
+
+
+def options_of_each(
+    workers: Any, make: Callable[[Any], TaskOptions]
+) -> TaskOptions | list[TaskOptions] | Iterator[TaskOptions]:
     """Return the options of calls that share what they may run on, or of each, if ``workers`` has a set for each."""
+    if isinstance(workers, Iterator):
+        return map(make, workers)
     if isinstance(workers, list | tuple) and any(not isinstance(item, str) for item in workers):
         return [make(item) for item in workers]
     return make(workers)
