@@ -1,13 +1,15 @@
 """Many calls of one function: from lists, from iterators as they are read, from queues as they are filled.
 
 The function is packed once; the arguments of each call are packed alone. An iterator, as a queue, is read no further
-ahead than its reader's place and so many items more, so an endless one is as good as any. So are iterators of keys, or of
+ahead than its reader's place and so many items more, so an endless one is as good as any; and not for long while its reader
+waits, so a slow one is too. So are iterators of keys, or of
 sets of workers: one of them is read with each call.
 """
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -20,6 +22,7 @@ from jupyter_dist.errors import UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
 
+READ_S = 0.1  # how long an iterator is read ahead while its reader could have a future
 AHEAD_MAX = 1000  # futures a `map` of iterators or queues makes ahead of their reader, if nothing else is said
 
 
@@ -126,24 +129,31 @@ class Mapper:
         is_over = False
         while True:
             if not is_over:
-                wanted = ahead_max - len(ahead)
-                packed, failure = self._take(items, wanted)
+                packed, failure, is_over = self._take(items, ahead_max - len(ahead))
                 ahead.extend(self._send(packed))
-                is_over = len(packed) < wanted
             if not ahead:
                 break
             yield ahead.popleft()
         if failure is not None:
             raise failure
 
-    def _take(self, items: Iterator[Item], count: int) -> tuple[list[tuple[TaskOptions, PackedCall]], Exception | None]:
-        """Read and pack some calls; an error ends the reading, and is kept until its place has come."""
+    def _take(
+        self, items: Iterator[Item], count: int
+    ) -> tuple[list[tuple[TaskOptions, PackedCall]], Exception | None, bool]:
+        """Read and pack some calls, and say whether these were the last.
+
+        An error ends the reading, and is kept until its place has come.
+        """
         packed: list[tuple[TaskOptions, PackedCall]] = []
+        until = time.monotonic() + READ_S
         try:
-            packed.extend(map(self._pack, itertools.islice(items, count)))
+            for item in itertools.islice(items, count):
+                packed.append(self._pack(item))
+                if time.monotonic() >= until:
+                    return packed, None, False
         except Exception as error:  # noqa: BLE001 - raised by `_map_lazily`, after the futures of what came before
-            return packed, error
-        return packed, None
+            return packed, error, True
+        return packed, None, len(packed) < count
 
     def _excuse(self, error: BaseException) -> Future:
         return Future(self._owner, failed_wish(self._function.label, error))
