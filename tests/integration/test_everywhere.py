@@ -188,7 +188,7 @@ def test_bad_calls_outside_scheduling_are_refused(executor):
             executor.stacks(timeout=timeout)
     with pytest.raises(UsageError, match="worker-9"):
         executor.stacks("worker-9")
-    with pytest.raises(TypeError, match="keys"):
+    with pytest.raises(TypeError, match="a key is a text"):
         executor.call_stack(keys=[5])
     with Executor(executor.info) as other:
         foreign = other.submit(abs, -77)
