@@ -7,12 +7,12 @@ here imports them.
 from __future__ import annotations
 
 import importlib
-import sys
 import weakref
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, Protocol
 
+from jupyter_dist.client.announcing import announce
 from jupyter_dist.client.calls import check_count, check_flag, make_options
 from jupyter_dist.client.concurrent import ConcurrentExecutor
 from jupyter_dist.client.frames import hide_frames
@@ -179,7 +179,7 @@ def _dask() -> ModuleType:
 
 
 def register_joblib() -> None:
-    """Let joblib know the backend ``jupyter_dist``; an Executor made after joblib was imported has done so already.
+    """Let joblib know the backend ``jupyter_dist``; where an Executor was made that is so already.
 
     Then ``with joblib.parallel_config(backend="jupyter_dist"):`` runs on the default Executor, or on the one given as
     ``executor=``.
@@ -193,11 +193,8 @@ def register_joblib() -> None:
 
 
 def announce_to_joblib() -> None:
-    """Put the backend's loader where joblib looks for those of other packages, if joblib is here."""
-    parallel = sys.modules.get("joblib.parallel")
-    external = getattr(parallel, "EXTERNAL_BACKENDS", None)
-    if isinstance(external, dict):
-        external.setdefault(JOBLIB_BACKEND, register_joblib)
+    """Have joblib find the backend, without importing either."""
+    announce(JOBLIB_BACKEND, register_joblib)
 
 
 def _load(module: str, library: str, version: str) -> ModuleType:

@@ -306,8 +306,10 @@ class Executor(
             await Aside(self._own_cluster.close)
 
     async def _close(self, session: Session) -> None:
-        self._readers.close()
-        await session.close(SHUT)
+        try:
+            await session.close(SHUT)  # first: whoever is read from then is not told that a worker was lost
+        finally:
+            self._readers.close()
 
     def stop_cluster(self) -> Any:
         """End the cluster, for everybody who uses it."""

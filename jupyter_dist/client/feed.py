@@ -19,8 +19,9 @@ Callback = Callable[[Observation], None]
 class Watching:
     """One watcher's place in a feed. Close it when nobody looks any more."""
 
-    def __init__(self, feed: Feed, callback: Callback, interval_s: float) -> None:
+    def __init__(self, feed: Feed, callback: Callback, interval_s: float, on_ended: Callable[[], None] | None) -> None:
         self.interval_s = interval_s
+        self.on_ended = on_ended
         self._feed = feed
         self._callback = callback
         self._number = 0  # the newest event it was told
@@ -62,10 +63,14 @@ class Feed:
         self.latest: ClusterSnapshot | None = None
         session.on_observation = self._on_observation
         session.on_resumed = self._on_resumed
+        session.on_ended = self._on_ended
 
-    def add(self, callback: Callback, interval_s: float) -> Watching:
-        """Begin to tell a callback; its first observation has every event that is still in the ring."""
-        watching = Watching(self, callback, interval_s)
+    def add(self, callback: Callback, interval_s: float, on_ended: Callable[[], None] | None = None) -> Watching:
+        """Begin to tell a callback; its first observation has every event that is still in the ring.
+
+        The other is called when there will be no more of them, because the session ended.
+        """
+        watching = Watching(self, callback, interval_s, on_ended)
         with self._lock:
             self._watchers.append(watching)
             self._say_watch()
@@ -82,6 +87,17 @@ class Feed:
                     watching.forget()
             if self._watchers:
                 self._say_watch()
+
+    def _on_ended(self) -> None:
+        with self._lock:
+            watchers = tuple(self._watchers)
+        for watching in watchers:
+            if watching.on_ended is not None:
+                watching.on_ended()
+
+    def check_open(self) -> None:
+        """Raise ClusterClosedError when the session is over."""
+        self._session.check_open()
 
     def remove(self, watching: Watching) -> None:
         """Stop telling a watcher."""
@@ -101,17 +117,21 @@ class Feed:
 
 async def wait_for_workers(feed: Feed, count: int | None, timeout: float | None, interval_s: float) -> None:
     """Wait until a cluster has so many workers, or as many as it is to have; see `Steering.wait_for_workers`."""
-    enough, seen = Gate(), [0]
+    over, is_enough, seen = Gate(), [False], [0]
 
     def look(observation: Observation) -> None:
         snapshot = observation.snapshot
         seen[0] = sum(worker.state != "retiring" for worker in snapshot.workers)
         if seen[0] >= (snapshot.wanted if count is None else count) and seen[0]:
-            enough.open()
+            is_enough[0] = True
+            over.open()
 
-    watching = feed.add(look, interval_s)
+    watching = feed.add(look, interval_s, on_ended=over.open)
     try:
-        if not await Opening(enough, timeout):
+        is_open = await Opening(over, timeout)
+        if not is_enough[0]:
+            feed.check_open()
+        if not is_open:
             wanted = "all" if count is None else count
             raise TimeoutError(f"{seen[0]} workers are there after {timeout} s, not {wanted}")
     finally:

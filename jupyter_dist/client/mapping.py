@@ -1,12 +1,15 @@
 """Many calls of one function: from lists, from iterators as they are read, from queues as they are filled.
 
 The function is packed once; the arguments of each call are packed alone. An iterator, as a queue, is read no further
-ahead than its reader's place and so many items more, so an endless one is as good as any.
+ahead than its reader's place and so many items more, so an endless one is as good as any; and not for long while its reader
+waits, so a slow one is too. So are iterators of keys, or of
+sets of workers: one of them is read with each call.
 """
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +22,7 @@ from jupyter_dist.errors import UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
 
+READ_S = 0.1  # how long an iterator is read ahead while its reader could have a future
 AHEAD_MAX = 1000  # futures a `map` of iterators or queues makes ahead of their reader, if nothing else is said
 
 
@@ -56,14 +60,14 @@ class Mapper:
         owner: Owner,
         function: FunctionBody,
         kwargs: dict[str, Any],
-        options: TaskOptions | list[TaskOptions],
+        options: TaskOptions | list[TaskOptions] | Iterator[TaskOptions],
         keys: str | Iterable[str] | None,
     ) -> None:
         self._owner = owner
         self._function = function
         self._kwargs = kwargs
         self._options = options
-        self._keys = keys if keys is None else check_key(keys) if isinstance(keys, str) else list(map(check_key, keys))
+        self._keys = _keys_of_each(keys)
 
     def map(self, iterables: tuple[Any, ...], ahead_max: int) -> Any:
         """Return the futures: a list, for iterators an iterator, for queues a queue."""
@@ -81,7 +85,7 @@ class Mapper:
 
     def _items(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Item]:
         options = self._options
-        each = _one_each(options, "sets of workers") if isinstance(options, list) else itertools.repeat(options)
+        each = itertools.repeat(options) if isinstance(options, TaskOptions) else _one_each(options, "sets of workers")
         return itertools.starmap(Item, zip(rows, self._name(), each, strict=False))
 
     def _name(self) -> Iterable[str | None]:
@@ -125,37 +129,58 @@ class Mapper:
         is_over = False
         while True:
             if not is_over:
-                wanted = ahead_max - len(ahead)
-                packed, failure = self._take(items, wanted)
+                packed, failure, is_over = self._take(items, ahead_max - len(ahead))
                 ahead.extend(self._send(packed))
-                is_over = len(packed) < wanted
             if not ahead:
                 break
             yield ahead.popleft()
         if failure is not None:
             raise failure
 
-    def _take(self, items: Iterator[Item], count: int) -> tuple[list[tuple[TaskOptions, PackedCall]], Exception | None]:
-        """Read and pack some calls; an error ends the reading, and is kept until its place has come."""
+    def _take(
+        self, items: Iterator[Item], count: int
+    ) -> tuple[list[tuple[TaskOptions, PackedCall]], Exception | None, bool]:
+        """Read and pack some calls, and say whether these were the last.
+
+        An error ends the reading, and is kept until its place has come.
+        """
         packed: list[tuple[TaskOptions, PackedCall]] = []
+        until = time.monotonic() + READ_S
         try:
-            packed.extend(map(self._pack, itertools.islice(items, count)))
+            for item in itertools.islice(items, count):
+                packed.append(self._pack(item))
+                if time.monotonic() >= until:
+                    return packed, None, False
         except Exception as error:  # noqa: BLE001 - raised by `_map_lazily`, after the futures of what came before
-            return packed, error
-        return packed, None
+            return packed, error, True
+        return packed, None, len(packed) < count
 
     def _excuse(self, error: BaseException) -> Future:
         return Future(self._owner, failed_wish(self._function.label, error))
 
 
-def _one_each(given: list[Any], name: str) -> Iterator[Any]:
+def _one_each(given: Iterable[Any], name: str) -> Iterator[Any]:
     """Yield what was given for each call; it must last for as many as there are."""
-    yield from given
-    raise UsageError(f"{len(given)} {name} for more calls than that: give one for each, or one for all")
+    count = 0
+    for one in given:
+        yield one
+        count += 1
+    raise UsageError(f"{count} {name} for more calls than that: give one for each, or one for all")
 
 
-def options_of_each(workers: Any, make: Callable[[Any], TaskOptions]) -> TaskOptions | list[TaskOptions]:
+def _keys_of_each(keys: str | Iterable[str] | None) -> str | list[str] | Iterator[str] | None:
+    if keys is None or isinstance(keys, str):
+        return keys if keys is None else check_key(keys)
+    checked = map(check_key, keys)
+    return checked if isinstance(keys, Iterator) else list(checked)
+
+
+def options_of_each(
+    workers: Any, make: Callable[[Any], TaskOptions]
+) -> TaskOptions | list[TaskOptions] | Iterator[TaskOptions]:
     """Return the options of calls that share what they may run on, or of each, if ``workers`` has a set for each."""
+    if isinstance(workers, Iterator):
+        return map(make, workers)
     if isinstance(workers, list | tuple) and any(not isinstance(item, str) for item in workers):
         return [make(item) for item in workers]
     return make(workers)

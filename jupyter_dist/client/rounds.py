@@ -148,4 +148,7 @@ async def ask_workers(
     ClusterClosedError
         The session ended meanwhile.
     """
-    return await Round(session, readers, homes, make).wait(is_last, timeout_s)
+    found = await Round(session, readers, homes, make).wait(is_last, timeout_s)
+    if any(isinstance(outcome, WorkerGoneError) for outcome in found.values()):
+        session.check_open()  # it is this side that went
+    return found

@@ -95,6 +95,7 @@ class Session:
         self.closed_reason = ""
         self.on_observation: Callable[[Observation], None] | None = None
         self.on_resumed: Callable[[bool], None] | None = None  # told whether the scheduler is another one
+        self.on_ended: Callable[[], None] | None = None
         self.epoch = 0  # of the scheduler
         self._loop = asyncio.get_running_loop()
         self._line: Line | None = None
@@ -473,6 +474,8 @@ class Session:
         _notify(told)
         self._questions.end()
         self._requests.end(reason)
+        if self.on_ended is not None:
+            self.on_ended()
 
     # -- requests: the loop ------------------------------------------------------------------------------------------
 

@@ -123,6 +123,8 @@ class Steering(Front):
             It is no number of workers.
         TypeError
             ``timeout`` is no number of seconds.
+        ClusterClosedError
+            The executor is closed, or was before they were there.
         """
         if n_workers is not None:
             check_count("n_workers", n_workers)

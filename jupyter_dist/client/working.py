@@ -7,7 +7,7 @@ values by `results`.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 from jupyter_dist.client import containers, feeding, inspection
@@ -190,9 +190,9 @@ class Working(Front):
             The calls. When all iterables are iterators they are read as their futures are, ``maxsize`` ahead; queues
             are read as they are filled.
         key
-            The beginning of the tasks' names, to which their places are added; or a name for each.
+            The beginning of the tasks' names, to which their places are added; or a name for each, also from an iterator.
         workers
-            As `submit`; or a list with one set of workers for each call.
+            As `submit`; or a list or an iterator with one set of workers for each call.
         maxsize
             For iterators and queues: how many futures are made ahead of their reader.
         pure, allow_other_workers, retries, priority, timeout, resources
@@ -300,7 +300,8 @@ class Working(Front):
         Parameters
         ----------
         futures
-            One future, or any nesting of containers of futures and other things; an iterator, or a queue of such.
+            One future, or any nesting of containers of futures and other things; an iterator, or a queue of such. Of a
+            dict's values or items, a list.
         errors
             ``raise`` the first error as soon as it is known, or ``skip`` futures that erred or were cancelled; these
             are left out of their list. In a queue an error that is not skipped stands in the place of its result.
@@ -323,6 +324,8 @@ class Working(Front):
         if errors not in ("raise", "skip"):
             raise UsageError(f"errors={errors!r}: choose 'raise' or 'skip'")
         check_count("maxsize", maxsize)
+        if isinstance(futures, KeysView | ValuesView | ItemsView):
+            futures = list(futures)
         results = self.results
         if feeding.are_queues([futures]):
             feeder = feeding.Feeder(self, lambda item: block(results.gather([item], errors)), lambda error: error)

@@ -177,6 +177,11 @@ class QuietCluster:
         """Have a task cancelled by somebody else."""
         self.tell(KeyCancelled((future.wish.number,), reason))
 
+    def wait_for(self, kind: type[Message]) -> None:
+        """Return when such a message was said."""
+        with self._heard:
+            assert self._heard.wait_for(lambda: any(isinstance(message, kind) for message in self.said), 20), kind
+
     def settle(self) -> list[Message]:
         """Return what was said until now, all of it."""
         self.executor.loop.run(_nothing())  # the loop's turn in which it was sent is over then

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import queue
+import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
@@ -11,7 +13,7 @@ import pytest
 
 from jupyter_dist import Executor, Future, as_completed, wait
 from jupyter_dist.errors import ClusterClosedError, UsageError
-from jupyter_dist.messages import Cancel, RetryKeys
+from jupyter_dist.messages import Cancel, RetryKeys, Watch
 from tests.client.quiet import QuietCluster, cluster_info
 from tests.client.wrong_calls import ASKING, FOREIGN, SURROGATE, WRONG, WRONG_OF_FUTURES, inc
 
@@ -66,6 +68,7 @@ def test_foreign_future_is_refused(executor, foreign, name):
 def test_empty_containers_are_fine_and_say_nothing(executor):
     assert executor.gather([]) == []
     assert executor.gather({"a": ()}) == {"a": ()}
+    assert executor.gather({}.values()) == []
     assert executor.map(inc, []) == []
     assert executor.scatter([]) == []
     assert executor.scatter({}) == {}
@@ -204,6 +207,23 @@ def test_closed_executor_still_tells_what_is_here():
     done.release()
     executor.shutdown()
     executor.close()
+
+
+def test_wait_for_workers_that_will_not_come_ends_with_its_executor(quiet):
+    outcomes: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+
+    def wait_for_nine() -> None:
+        try:
+            quiet.executor.wait_for_workers(9)
+        except ClusterClosedError as error:
+            outcomes.put(error)
+
+    waiter = threading.Thread(target=wait_for_nine)
+    waiter.start()
+    quiet.wait_for(Watch)
+    quiet.executor.shutdown()
+    waiter.join(20)
+    assert "was shut down" in str(outcomes.get(timeout=0))
 
 
 def test_future_of_a_closed_executor_is_refused_by_another(quiet):

@@ -1,6 +1,7 @@
 """The options of a submission: what is kept of what a user gives, and what is refused at once."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from jupyter_dist.client.calls import make_options
 from jupyter_dist.client.mapping import Mapper, options_of_each
 from jupyter_dist.errors import UsageError
-from jupyter_dist.messages import FunctionBody, TaskOptions
+from jupyter_dist.messages import FunctionBody, Submit, TaskOptions
 from jupyter_dist.settings import Settings
 
 
@@ -74,6 +75,38 @@ def test_map_of_an_iterator_with_too_few_sets_of_workers_says_so_at_its_place():
         next(lazy)
     exact = mapper(Packs(), [{"w0"}])._items([(1,)])
     assert len(list(exact)) == 1
+
+
+def test_endless_iterators_of_workers_and_keys_are_read_with_each_call(quiet):
+    executor = quiet.executor
+    workers = itertools.cycle([{"w0"}, {"w1"}])
+    keys = (f"k{index}" for index in itertools.count())
+    lazy = executor.map(abs, itertools.count(), key=keys, workers=workers, maxsize=1)
+    assert [next(lazy).key for _ in range(3)] == ["k0", "k1", "k2"]
+    assert [future.key for future in executor.map(abs, [1, 2], key=keys, workers=workers)] == ["k3", "k4"]
+    sent = [message for message in quiet.settle() if isinstance(message, Submit)]
+    placed = {spec.key: message.options.workers for message in sent for spec in message.tasks}
+    assert placed == {f"k{index}": (f"w{index % 2}",) for index in range(5)}
+    with pytest.raises(UsageError, match="1 keys for more calls"):
+        executor.map(abs, [1, 2], key=iter(["a"]))
+    with pytest.raises(UsageError, match="1 sets of workers for more calls"):
+        executor.map(abs, [1, 2], workers=iter([{"w0"}]))
+    assert len(quiet.submitted()) == 5
+
+
+def test_slow_iterator_gives_its_first_future_before_it_is_read_far_ahead(quiet, monkeypatch):
+    monkeypatch.setattr("jupyter_dist.client.mapping.READ_S", 0.0)  # whatever takes any time is slow
+    read: list[int] = []
+
+    def source() -> Iterator[int]:
+        for number in range(3):
+            read.append(number)
+            yield number
+
+    lazy = quiet.executor.map(abs, source())
+    next(lazy)
+    assert read == [0]
+    assert len(list(lazy)) == 2
 
 
 def test_map_of_a_list_needs_a_set_of_workers_for_each_call():

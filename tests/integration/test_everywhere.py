@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 import zipfile
@@ -37,6 +38,11 @@ def busy(path: str) -> str:
     while not Path(path).exists():
         time.sleep(0.005)
     return "done"
+
+
+def begin_and_be_busy(path: str) -> str:
+    Path(path + ".begun").touch()
+    return busy(path)
 
 
 async def nap(path: str) -> str:
@@ -104,6 +110,25 @@ def test_run_answers_beside_tasks_that_hold_the_main_threads(executor, tmp_path)
     assert executor.gather(tasks) == ["done"] * 4
 
 
+def test_run_whose_executor_is_closed_meanwhile_says_so_and_blames_no_worker(executor, tmp_path):
+    other = Executor(executor.info, set_as_default=False)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            other.run(begin_and_be_busy, str(tmp_path / "flag"), workers="worker-0")
+        except ClusterError as error:
+            errors.append(error)
+
+    runner = threading.Thread(target=run)
+    runner.start()
+    wait_until((tmp_path / "flag.begun").exists, "the worker has begun")
+    other.shutdown(wait=False)
+    runner.join(20)
+    (tmp_path / "flag").touch()
+    assert [type(error) for error in errors] == [ClusterClosedError]
+
+
 def test_run_asks_only_the_workers_that_are_meant(executor):
     view = executor.snapshot().workers[0]
     for chosen in (view.name, view.address, [view.name]):
@@ -164,7 +189,7 @@ def test_bad_calls_outside_scheduling_are_refused(executor):
             executor.stacks(timeout=timeout)
     with pytest.raises(UsageError, match="worker-9"):
         executor.stacks("worker-9")
-    with pytest.raises(TypeError, match="keys"):
+    with pytest.raises(TypeError, match="a key is a text"):
         executor.call_stack(keys=[5])
     with Executor(executor.info) as other:
         foreign = other.submit(abs, -77)

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import gc
 import operator
+import os
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -87,6 +88,12 @@ def test_map_of_an_endless_iterator_is_lazy(executor):
 def test_gather_nested_containers_keeps_their_shape(executor):
     one, two = executor.map(inc, [0, 1])
     assert executor.gather({"a": [one, (two,)], "b": {"c": one}, "d": 7}) == {"a": [1, (2,)], "b": {"c": 1}, "d": 7}
+
+
+def test_gather_a_dicts_views_gives_lists(executor):
+    futures = {"a": executor.submit(inc, 1), "b": executor.submit(inc, 2)}
+    assert executor.gather(futures.values()) == [2, 3]
+    assert executor.gather(futures.items()) == [("a", 2), ("b", 3)]
 
 
 def test_gather_with_an_error_raises_it_or_skips_it(executor):
@@ -313,3 +320,15 @@ def test_shutdown_does_not_wait_for_a_future_that_was_dropped_a_moment_before(tm
     for _ in range(2):
         with Executor(n_workers=1) as executor:
             executor.submit(wait_for_file, str(tmp_path / "never"))
+
+
+def test_workers_are_meant_by_name_host_or_address(executor):
+    pids = executor.run(os.getpid)
+    view = next(view for view in executor.snapshot().workers if view.name == "worker-1")
+    by_one = ["worker-1", ["worker-1"], {view.address}, view.address, ("worker-1",), iter([view.address])]
+    for workers in by_one:
+        assert executor.submit(os.getpid, pure=False, workers=workers).result(10) == pids["worker-1"]
+    for workers in (view.host, {view.host, "worker-0"}):
+        assert executor.submit(os.getpid, pure=False, workers=workers).result(10) in pids.values()
+    spread = executor.map(lambda _: os.getpid(), [1, 2], pure=False, workers=iter([{"worker-1"}, "worker-0"]))
+    assert executor.gather(spread) == [pids["worker-1"], pids["worker-0"]]

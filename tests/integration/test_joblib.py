@@ -144,12 +144,17 @@ def test_backend_uses_the_default_executor(executor):
         assert Parallel()(delayed(square)(n) for n in range(3)) == [0, 1, 4]
 
 
-def test_backend_is_there_when_joblib_was_imported_before_the_executor():
+@pytest.mark.parametrize(
+    ("before", "after"), [("import joblib", ""), ("", "import joblib"), ("import json", "import sklearn.svm, joblib")]
+)
+def test_backend_is_there_whether_joblib_was_imported_before_the_executor_or_after_it(before, after):
     program = (
-        "import joblib\n"
+        f"{before}\n"
         "from jupyter_dist import Executor\n"
-        "with Executor(n_workers=1), joblib.parallel_config(backend='jupyter_dist'):\n"
-        "    print(joblib.Parallel()(joblib.delayed(abs)(-n) for n in range(3)))\n"
+        "with Executor(n_workers=1):\n"
+        f"    {after or 'pass'}\n"
+        "    with joblib.parallel_config(backend='jupyter_dist'):\n"
+        "        print(joblib.Parallel()(joblib.delayed(abs)(-n) for n in range(3)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("[0, 1, 2]\n", "")

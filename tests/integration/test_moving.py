@@ -175,7 +175,7 @@ def test_restart_workers_replaces_one_that_hangs(own_executor, tmp_path):
         (lambda e, f: e.replicate(f, branching_factor=0), UsageError, "branching_factor=0"),
         (lambda e, f: e.replicate(f, workers="nobody"), UsageError, "worker-0, worker-1"),
         (lambda e, f: e.replicate(f, workers=[7]), TypeError, "named by a text"),
-        (lambda e, f: e.replicate(f, workers=7), TypeError, "int"),
+        (lambda e, f: e.replicate(f, workers=7), TypeError, "workers=7"),
         (lambda e, _f: e.replicate("abc"), TypeError, "a str"),
         (lambda e, _f: e.rebalance(7), TypeError, "an? int"),
         (lambda e, f: e.rebalance(f, workers=["nobody"]), UsageError, "nobody"),
