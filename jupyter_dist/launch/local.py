@@ -44,7 +44,7 @@ from jupyter_dist.settings import Settings, load_settings
 from jupyter_dist.storage import places
 
 POLL_S = 0.005
-FAMILY_S = 0.5
+FAMILY_S = 2.0
 FAILED_LINES = 40
 
 

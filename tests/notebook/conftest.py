@@ -1,17 +1,32 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.utils import run_sync
 from traitlets.config import Config
 
 from jupyter_dist.notebook.magics import DistributedMagics
 from jupyter_dist.notebook.views import Views
 from jupyter_dist.settings import Settings
+from tests import leaks
 from tests.notebook.fakes import FakeClusters, FakeExecutor
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kernel: starts a real kernel")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def file_leaves_nothing(request, tmp_path_factory):
+    """Check that files with a real kernel leave nothing of it and its cluster."""
+    if request.node.get_closest_marker("kernel") is None:
+        yield
+        return
+    run_sync(asyncio.sleep)(0)  # jupyter_client keeps an event loop for each thread
+    with leaks.own_places(tmp_path_factory), leaks.none_left():
+        yield
 
 
 @pytest.fixture

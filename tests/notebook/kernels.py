@@ -77,10 +77,11 @@ def real_kernel(folder: Path) -> Iterator[Kernel]:
     manager.start_kernel(env=environment)
     client = manager.blocking_client()
     client.start_channels()
+    kernel = Kernel(manager, client)
     try:
         client.wait_for_ready(timeout=60)
-        yield Kernel(manager, client)
+        yield kernel
     finally:
-        client.stop_channels()
+        kernel.client.stop_channels()  # a restart gives it another
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()

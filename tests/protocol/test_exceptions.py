@@ -209,9 +209,9 @@ def test_error_with_lock_in_it_falls_back():
 
 
 def test_error_with_huge_args_is_bounded_and_fast():
-    started = time.monotonic()
+    started = time.thread_time()
     info, _ = journey(caught(raiser, ValueError(b"x" * 100_000_000)))
-    assert time.monotonic() - started < 3
+    assert time.thread_time() - started < 3
     assert info.pickled == b""
     assert len(info.text) < 2 * TEXT_CHARS_MAX
     assert len(msgspec.msgpack.encode(info)) < PICKLE_BYTES_MAX
@@ -222,9 +222,9 @@ def test_recursion_error_is_bounded_and_fast():
         return dive(depth + 1)
 
     error = caught(dive, 0)
-    started = time.monotonic()
+    started = time.thread_time()
     info, loaded = journey(error)
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
     assert isinstance(loaded, RecursionError)
     assert len(msgspec.msgpack.encode(info)) < 200_000
     assert "left out" in info.traceback

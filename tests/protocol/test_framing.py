@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_dist.errors import ProtocolError
@@ -38,7 +38,6 @@ contents = st.builds(lambda size, salt: bytes((salt,)) * size, sizes, st.integer
 frames_lists = st.lists(st.tuples(contents, st.lists(contents, max_size=3)), max_size=4)
 
 
-@settings(deadline=None)
 @given(frames_lists, st.lists(st.integers(1, 50_000), max_size=30), st.integers(10_000, 400_000))
 def test_stream_split_anywhere_gives_same_frames(frames, cuts, rest):
     data = b"".join(frame(control, list(buffers)) for control, buffers in frames)

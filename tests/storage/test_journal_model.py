@@ -62,5 +62,5 @@ class JournalBesideADict(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-JournalBesideADict.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+JournalBesideADict.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestJournalBesideADict = JournalBesideADict.TestCase
