@@ -58,20 +58,23 @@ def edges_agree(state: State) -> Iterator[str]:
 
 def states_are_justified(state: State) -> Iterator[str]:
     """Find tasks that are not in their state for the reason that state stands for."""
+    doubtful = state.doubtful  # while workers are waited for that may bring it
     for task in state.tasks.values():
         where = task.state
         if where == WAITING and not task.missing:
             yield f"{task} waits for nothing"
-        if where == WAITING and any(dependency.state in (ERRED, RELEASED) for dependency in task.dependencies):
+        if where == WAITING and any(
+            other.state in (ERRED, RELEASED) and other not in doubtful for other in task.dependencies
+        ):
             yield f"{task} waits for an input that nobody makes"
         if where == QUEUED and task.missing:
             yield f"{task} is queued without its inputs"
         yield from _contents_agree(task)
         if where != RELEASED and not task.is_needed:
             yield f"{task} is needed by nobody"
-        if where == RELEASED and not task.is_lineage:
+        if where == RELEASED and not task.is_lineage and not (task in doubtful and task.is_needed):
             yield f"{task} should be forgotten"
-        if where == RELEASED and task.is_needed:
+        if where == RELEASED and task.is_needed and task not in doubtful:
             yield f"{task} is needed and nobody makes it"
 
 

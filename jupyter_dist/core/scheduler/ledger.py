@@ -74,6 +74,7 @@ class Ledger:
         self.written = 0  # up to which batch everything is on the disk
         self.number = 0  # of the newest batch
         self._last_group = 0
+        self._renamed: dict[Session, None] = {}  # those whose names for keys changed in this batch
         self._rows: dict[str, set[tuple[int, str]]] = {}  # by task: its records that are of it alone
         self._unwritten: deque[tuple[int, Member | Session, int]] = deque()  # batch, who said it, how much by then
         self._written: dict[Member | Session, int] = {}  # who is to be told, and of how much
@@ -170,10 +171,11 @@ class Ledger:
 
     def names(self, session: Session) -> None:
         """Note what a client calls its keys."""
-        self.changes.append(Change(NAMES, session.id, NamesRecord(session.names.pairs())))
+        self._renamed[session] = None
 
     def close_session(self, session: Session) -> None:
         """Note that it is gone."""
+        self._renamed.pop(session, None)
         self.changes.append(Change(SESSION, session.id, None))
         self.changes.append(Change(NAMES, session.id, None))
         self._written.pop(session, None)
@@ -227,6 +229,9 @@ class Ledger:
         """Return the changes of this batch and its number, and begin the next one."""
         if self.results:
             self._write_results()
+        for session in self._renamed:
+            self.changes.append(Change(NAMES, session.id, NamesRecord(session.names.pairs())))
+        self._renamed.clear()
         changes = self.changes
         if changes and isinstance(source, Session) and source.id:
             self.session(source)

@@ -295,6 +295,8 @@ class SchedulerMachine:
             membership.admit_parked(state, now)
         if state.moves.asked and replay.is_recovered(state, now):
             _grant_asked(state, now)
+        if state.doubtful and replay.is_recovered(state, now):
+            replay.give_up_doubtful(state, now)
         if state.moves.is_active:
             retiring.advance(state, now)
             moving.advance(state, now)
