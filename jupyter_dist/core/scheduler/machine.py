@@ -222,10 +222,11 @@ class SchedulerMachine:
         self.state = State(settings, epoch, cluster, now, wall_offset_s)
         self.state.detached = detached
         self.state.versions = versions or {}
-        self._ticked_s = now
+        self._ticked_s = self._seen_s = now
 
     def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
         """Take what came from one connection, in order, and return what to do."""
+        self._note_time(now)
         table, peer = self._peer(source)
         if peer is not None:
             peer.heard_s = now
@@ -330,8 +331,7 @@ class SchedulerMachine:
     def tick(self, now: float) -> Effects:
         """Do what time asks for."""
         state = self.state
-        if now - self._ticked_s > state.settings.lease_s:
-            membership.resume(state, now)
+        self._note_time(now)
         if now - self._ticked_s >= state.settings.heartbeat_s:
             self._ticked_s = now
             membership.on_tick(state, now)
@@ -344,6 +344,12 @@ class SchedulerMachine:
         adapting.on_tick(state, now)
         observing.on_tick(state, now)
         return self._settle(now)
+
+    def _note_time(self, now: float) -> None:
+        """Notice that this process was stopped for a while: it comes back every heartbeat otherwise."""
+        if now - self._seen_s > self.state.settings.lease_s:
+            membership.resume(self.state, now)
+        self._seen_s = now
 
     def check(self) -> None:
         """Raise InvariantError when the tables contradict each other."""

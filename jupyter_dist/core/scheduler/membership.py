@@ -261,3 +261,4 @@ def resume(state: State, now: float) -> None:
         nanny.heard_s = now
     for session in state.sessions.values():
         session.expires_s = max(session.expires_s, now + state.settings.lease_s)
+    replay.wait_again(state, now)

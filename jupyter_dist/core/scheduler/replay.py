@@ -233,6 +233,17 @@ def has_to_wait(state: State, now: float) -> bool:
     return False
 
 
+def wait_again(state: State, now: float) -> None:
+    """After the scheduler itself was stopped: who is still waited for could not come."""
+    lease_s = state.settings.lease_s
+    if state.recover_until_s is not None:
+        state.recover_until_s = now + lease_s
+    if state.admit_at_s is not None:
+        state.admit_at_s = now + CLAIM_S
+    if state.keep_objects_at_s is not None:
+        state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * lease_s
+
+
 def is_recovered(state: State, now: float) -> bool:
     """Whether nobody who may still bring something along has to be waited for any longer."""
     if state.recover_until_s is None:

@@ -4,7 +4,7 @@ import pytest
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.replay import CLAIM_S
-from jupyter_dist.messages import AssignTask, HeldResult, KeyErred, StopAttempt
+from jupyter_dist.messages import AssignTask, HeldResult, KeyErred, KeyFinished, StopAttempt
 from tests.core.scheduler.bench import LARGE, Bench
 
 
@@ -86,6 +86,23 @@ def test_result_that_nobody_brings_back_and_whose_data_is_gone_errs_when_all_had
     bench.tick(bench.state.settings.lease_s)
     (erred,) = bench.heard(client, KeyErred)
     assert (erred.key, erred.error.kind, erred.error.key) == ("end", "lost", "data")
+
+
+def test_scheduler_that_was_stopped_while_it_waited_waits_anew(bench):
+    client, worker = bench.client("c"), bench.worker()
+    bench.submit(client, "a")
+    number = bench.attempt("a")
+    bench.finish(worker, "a", None)
+    bench.succeed()
+    bench.now += 10.0
+    again = bench.client("c")  # is heard before the scheduler looks at the clock
+    bench.nanny(workers=2)
+    other = bench.worker("other")
+    bench.tick(CLAIM_S)
+    assert not bench.assigned(other)
+    bench.worker(pid=bench.pids[worker], held=(HeldResult("a", number, LARGE, "bytes"),))
+    assert bench.states("a") == ["memory"]
+    assert bench.heard(again, KeyFinished)
 
 
 def test_session_that_ended_and_was_opened_again_does_not_want_what_it_wanted_before(bench):
