@@ -225,8 +225,12 @@ class Ledger:
 
     # -- batches -----------------------------------------------------------------------------------------------------
 
-    def close_batch(self, source: Member | Session | None) -> tuple[list[Change], int]:
-        """Return the changes of this batch and its number, and begin the next one."""
+    def close_batch(self, source: Member | Session | None, now: float) -> tuple[list[Change], int]:
+        """Return the changes of this batch and its number, and begin the next one.
+
+        What changed nothing while everything is written needs no write to wait for. A client is told so; a worker, which
+        says something with every heartbeat, when others are.
+        """
         if self.results:
             self._write_results()
         for session in self._renamed:
@@ -238,8 +242,12 @@ class Ledger:
         if changes:
             self.changes = []
             self.number += 1
-        if source is not None:
+        if source is not None and self.number > self.written:
             self._unwritten.append((self.number, source, source.received))
+        elif source is not None:
+            self._written[source] = source.received
+            if self.ack_due_s is None and isinstance(source, Session):
+                self.ack_due_s = now + ACK_S
         return changes, self.number
 
     def _write_results(self) -> None:

@@ -311,7 +311,7 @@ class SchedulerMachine:
         if state.freed and state.nannies:
             lifetime.free_objects(state)
         effects, state.effects = state.effects, Effects()
-        effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer)
+        effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
         return effects
 
     def deadline(self) -> float | None:

@@ -3,8 +3,9 @@
 import pytest
 
 from jupyter_dist.core.machine import Disconnected
+from jupyter_dist.core.scheduler.ledger import ACK_S
 from jupyter_dist.core.scheduler.replay import CLAIM_S
-from jupyter_dist.messages import AssignTask, HeldResult, KeyErred, KeyFinished, StopAttempt
+from jupyter_dist.messages import AssignTask, HeldResult, Kept, KeyErred, KeyFinished, StopAttempt
 from tests.core.scheduler.bench import LARGE, Bench
 
 
@@ -103,6 +104,22 @@ def test_scheduler_that_was_stopped_while_it_waited_waits_anew(bench):
     bench.worker(pid=bench.pids[worker], held=(HeldResult("a", number, LARGE, "bytes"),))
     assert bench.states("a") == ["memory"]
     assert bench.heard(again, KeyFinished)
+
+
+def test_client_hears_that_nothing_is_forgotten_of_what_changed_nothing(bench):
+    client, worker = bench.client("c"), bench.worker()
+    bench.submit(client, "a")
+    bench.write()
+    bench.heard(client, Kept)
+    bench.release(client, "never known")
+    bench.tick(ACK_S)
+    assert [kept.received for kept in bench.heard(client, Kept)] == [bench.state.sessions["c"].received]
+    bench.heard(worker, Kept)
+    for _ in range(3):
+        bench.beat(worker)
+        bench.tick(ACK_S)
+    assert not bench.heard(worker, Kept)
+    assert not bench.state.ledger._unwritten
 
 
 def test_session_that_ended_and_was_opened_again_does_not_want_what_it_wanted_before(bench):
