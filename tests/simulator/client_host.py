@@ -264,6 +264,8 @@ class ClientHost:
             self._outgoing.on_kept(message.received)
         elif isinstance(message, Welcome):
             self._is_welcome = True
+            said_again = sum(number > message.received for number, _said in self._outgoing._unkept)
+            self.world.happened["said again by a client"] += said_again
             unanswered = self._ask_again()
             if self.is_attaching:
                 unanswered.append(DescribeSessions(ATTACHING, self.session_name))
@@ -274,6 +276,10 @@ class ClientHost:
         if self.is_open and link is self._link:
             self._is_welcome = False
             self.world.clock.after(self.world.rng.uniform(0.01, 0.3), self._connect)
+
+    def what_is_unsaid(self) -> bool:
+        """Whether it still has something to say, or to keep until it is told that the scheduler will not forget it."""
+        return bool(self._outgoing._queue or self._outgoing._unkept)
 
     def _judge_output(self) -> None:
         for wish in self.held.values():

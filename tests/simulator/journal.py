@@ -7,21 +7,29 @@ from typing import Any
 
 from jupyter_dist.core.scheduler.ledger import Change
 from jupyter_dist.messages.journal import FUNCTION, HOST, NAMES, SESSION
+from tests.simulator.durable import SHARE
 from tests.simulator.world import World
 
 LATE_S = (0.0005, 0.0005, 0.01, 0.5)
 
 
 class Journal:
-    """The one journal of a world. ``on_written`` is told of the newest batch that is on the disk."""
+    """The one journal of a world. ``on_written`` is told of the newest batch that is on the disk.
 
-    def __init__(self, world: World, on_written: Callable[[int], None]) -> None:
+    ``on_sample`` is given all there is, now and then when nothing is behind it.
+    """
+
+    def __init__(
+        self, world: World, on_written: Callable[[int], None], on_sample: Callable[[dict[int, dict[str, Any]]], None]
+    ) -> None:
         self.world = world
         self._on_written = on_written
+        self._on_sample = on_sample
         self._records: dict[tuple[int, str], Any] = {}
         self._pending: list[tuple[int, Sequence[Change]]] = []
         self._is_due = False
         self._life = 0
+        self._flushes = 0
 
     def write(self, changes: Sequence[Change], number: int) -> None:
         """Take a batch."""
@@ -47,6 +55,9 @@ class Journal:
         self._is_due = False
         last = self._apply(len(self._pending))
         self._on_written(last)
+        self._flushes += 1
+        if not self._flushes % SHARE:
+            self._on_sample(self._by_kind())
 
     def _apply(self, count: int) -> int:
         last = 0
@@ -66,6 +77,9 @@ class Journal:
         self._pending.clear()
         self._life += 1
         self._is_due = False
+        return self._by_kind()
+
+    def _by_kind(self) -> dict[int, dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
         for (kind, key), record in self._records.items():
             found.setdefault(kind, {})[key] = record

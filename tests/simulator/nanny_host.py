@@ -194,6 +194,7 @@ class NannyHost:
         message = WorkerDied(certificate)
         if self.parties.loses_certificate():
             self.world.note(self.name, "loses a certificate", [message])
+            self.world.happened["lose-certificate"] += 1
         elif self.is_connected and self._link is not None:
             self._link.up.send([message])
         else:

@@ -19,7 +19,15 @@ Closed = Callable[[str], None]
 class Direction:
     """One way of a connection."""
 
-    def __init__(self, clock: Clock, delay: Callable[[], float], receive: Receive, closed: Closed) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        delay: Callable[[], float],
+        receive: Receive,
+        closed: Closed,
+        on_arrival: Callable[[float], None],
+    ) -> None:
+        self._on_arrival = on_arrival  # told when a frame that arrives was sent
         self._clock = clock
         self._delay = delay
         self._receive = receive
@@ -32,7 +40,7 @@ class Direction:
         """Put a frame on its way."""
         if self._cut_s == float("inf"):
             self._last_s = max(self._last_s + GAP_S, self._clock.now + self._delay())
-            self._clock.at(self._last_s, partial(self._arrive, messages))
+            self._clock.at(self._last_s, partial(self._arrive, self._clock.now, messages))
 
     def cut(self, share: float, told_after_s: float, reason: str) -> None:
         """Let a share of what is under way arrive and nothing else, and tell the receiver after that."""
@@ -42,8 +50,9 @@ class Direction:
             told_s = max(self._cut_s + GAP_S, now + told_after_s)
             self._clock.at(told_s, partial(self._end, reason))
 
-    def _arrive(self, messages: Sequence[Any]) -> None:
+    def _arrive(self, sent_s: float, messages: Sequence[Any]) -> None:
         if not self._is_over and self._clock.now <= self._cut_s:
+            self._on_arrival(sent_s)
             self._receive(messages)
 
     def _end(self, reason: str) -> None:

@@ -63,6 +63,7 @@ class Parties:
             clock.after(delay(), lambda: take(world.store.read(holder)))
             return
         is_flaky = not world.is_calm and "partition" in world.swarm.faults and world.rng.random() < 0.2
+        world.happened["fetch across a partition"] += is_flaky or frozenset((asker, holder)) in world.partitions
         if is_flaky or frozenset((asker, holder)) in world.partitions:
             clock.after(delay() + 0.05, partial(take, None))
         else:

@@ -9,6 +9,7 @@ from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.machine import SchedulerMachine
 from jupyter_dist.messages.journal import SUBMISSION
+from tests.simulator import durable
 from tests.simulator.journal import Journal
 from tests.simulator.network import Link
 from tests.simulator.oracles import Oracles
@@ -29,7 +30,7 @@ class SchedulerHost:
         self.is_down = False
         self.doubtful: set[str] = set()  # objects in the store of which a dead scheduler may have known
         self.machine = SchedulerMachine(world.swarm.settings, 1, "simulated", world.now)
-        self.journal = Journal(world, self._on_written)
+        self.journal = Journal(world, self._on_written, self._on_sample)
         self.links: dict[int, Link] = {}
         self._sources: set[int] = set()  # of all connections that were made with this scheduler, not one before
         self._armed_s = float("inf")
@@ -83,6 +84,11 @@ class SchedulerHost:
         if not self.is_down:
             self.machine.written(number, self.world.now)
             self._arm()
+
+    def _on_sample(self, records: dict[int, dict[str, Any]]) -> None:
+        fault = "" if self.is_down else durable.compare(self.machine.state, records, self.world.now)
+        if fault:
+            self.world.fail(fault)
 
     def _on_closed(self, source: int, reason: str) -> None:
         self.links.pop(source, None)

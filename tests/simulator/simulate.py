@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.core.scheduler.recovery import CHARGES_MAX
-from jupyter_dist.messages import ScaleCluster
+from jupyter_dist.messages import ScaleCluster, TaskEvent
+from tests.simulator.client_host import ClientHost
 from tests.simulator.faults import Faults
 from tests.simulator.kernels import Kernels
 from tests.simulator.movers import Movers
@@ -25,7 +27,9 @@ from tests.simulator.world import EVENTS_MAX, SimulationError, World
 
 EVENTS_WILD = 300
 CALM_S = 60.0  # virtual seconds within which everything must settle once faults have stopped
-CALM_NESTED_S = 240.0  # the same where tasks submit others, some of which kill their worker
+# The same where tasks submit others: each of a few dozen tasks may lose CHARGES_MAX workers to children that are new with
+# each of its runs before it errs, at up to a second for each death on an only worker. The most seen is 159.
+CALM_NESTED_S = 200.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Outcome:
     hash: int
     fault: str  # empty: none was found
     trace: str
+    happened: Counter[str]
 
 
 class Simulation:
@@ -97,6 +102,10 @@ class Simulation:
             client.drop(tuple(client.held))
         self._until(self._what_is_left, "was left")
 
+    def events(self) -> Iterable[TaskEvent]:
+        """Return the newest events that the scheduler noted."""
+        return self.parties.scheduler.machine.state.chronicle.events
+
     def _calm(self) -> None:
         world = self.world
         world.note("world", "is calm")
@@ -154,7 +163,18 @@ class Simulation:
                     return f"{client.name}'s {wish.key} ({wish.status})"
             if client.restarts:
                 return f"{client.name}'s restart"
+            if stale := self._find_stale(client):
+                return f"{client.name} does not wish for {stale} any more, and the scheduler's idea that it does"
         return self.movers.what_is_unanswered()
+
+    def _find_stale(self, client: ClientHost) -> dict[str, int]:
+        """Return what a client is said to wish for and does not."""
+        session = self.parties.scheduler.machine.state.sessions.get(client.name)
+        wants = {} if session is None else session.wants
+        known = client.table.by_number
+        return {
+            task.key: number for task, number in wants.items() if number not in known or known[number].key != task.key
+        }
 
     def _what_is_left(self) -> str:
         state = self.parties.scheduler.machine.state
@@ -181,6 +201,9 @@ class Simulation:
                     return f"in {worker.name}: {list(held.attempts)} {list(held.held)}"
                 if worker.disk.files or held.memory.spilling:
                     return f"on {worker.name}'s disk: {list(worker.disk.files)}"
+        for client in self.script.alive():
+            if client.what_is_unsaid():
+                return f"with {client.name}, unsaid or not known to be kept"
         if self.parties.scheduler.journal.keys():
             return f"in the journal {self.parties.scheduler.journal.keys()}"
         is_told_all = not self.world.swarm.faults & {"break-nanny", "lose-host", "lose-client"}
@@ -211,7 +234,10 @@ def simulate(seed: int, events_wild: int = EVENTS_WILD, **has: bool) -> Outcome:
         fault = f"{type(error).__name__}: {error}"
         if not isinstance(error, SimulationError):
             fault += f"\n{_where(error)}"
-    return Outcome(seed, world.clock.events, world.now - 100.0, world.hash, fault, world.tell() if fault else "")
+    happened = world.happened + Counter(f"event {event.kind}" for event in simulation.events())
+    return Outcome(
+        seed, world.clock.events, world.now - 100.0, world.hash, fault, world.tell() if fault else "", happened
+    )
 
 
 def _where(error: BaseException) -> str:

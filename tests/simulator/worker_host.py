@@ -256,6 +256,9 @@ class WorkerHost:
 
     def _perform(self, effects: Effects) -> None:
         if effects.welcomed:
+            self.world.happened["said again by a worker"] += sum(
+                isinstance(message, TaskFinished | TaskErred) for message in effects.says
+            )
             self._is_welcome = True
         if effects.refused:
             self.parties.nanny(self.nanny).end(self, "exit", f"refused: {effects.refused}")

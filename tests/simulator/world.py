@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -75,6 +75,8 @@ class World:
         self.partitions: set[frozenset[str]] = set()
         self.trace: deque[tuple[float, str, str, Sequence[Any]]] = deque(maxlen=TRACE_MAX)
         self.hash = 0
+        self.happened: Counter[str] = Counter()  # faults, actions and kinds of messages, and how often
+        self._newest_s = 0.0  # when the newest frame that arrived was sent
         self.sources = count(1)
         self.pids = count(1000)
 
@@ -90,20 +92,30 @@ class World:
     def note(self, who: str, verb: str, what: Sequence[Any] = ()) -> None:
         """Add to the trace."""
         names = "".join(type(item).__name__ for item in what)
+        self.happened.update(type(item).__name__ for item in what)
+        if who == "fault" or verb.startswith("does "):
+            self.happened[verb] += 1
         self.hash = zlib.crc32(f"{self.clock.now!r}{who}{verb}{names}".encode(), self.hash)
         if names not in HEARTBEATS:
             self.trace.append((self.clock.now, who, verb, what))
 
+    def _note_arrival(self, sent_s: float) -> None:
+        """Note frames that arrive after others, on other connections, that were sent later."""
+        if sent_s < self._newest_s:
+            self.happened["overtaken"] += 1
+        self._newest_s = max(self._newest_s, sent_s)
+
     def connect(self, peer: Peer, deliver: Callable[..., None], on_closed: Callable[..., None]) -> Link:
         """Join a peer to the scheduler by a new connection."""
         source = next(self.sources)
-        up = Direction(self.clock, self.delay, partial(deliver, source), partial(on_closed, source))
+        up = Direction(self.clock, self.delay, partial(deliver, source), partial(on_closed, source), self._note_arrival)
         # The link's own end is bound late: the peer is told which of its links it was.
         down = Direction(
             self.clock,
             self.delay,
             lambda messages: peer.received(link, messages),
             lambda reason: peer.disconnected(link, reason),
+            self._note_arrival,
         )
         link = Link(source, up, down)
         return link

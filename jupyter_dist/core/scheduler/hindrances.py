@@ -33,7 +33,7 @@ class Looking:
     @cached_property
     def setbacks(self) -> dict[str, TaskEvent]:
         """The last event of each task that tells why it runs again, as far back as events are kept."""
-        return {event.key: event for event in self.state.events if event.key and event.kind in SETBACKS}
+        return {event.key: event for event in self.state.chronicle.events if event.key and event.kind in SETBACKS}
 
     def before(self, queue: list[QueueEntry], task: Task) -> int | None:
         """Return how many tasks are before one in its queue; None when the queue is too long to say."""

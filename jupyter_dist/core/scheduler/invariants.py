@@ -58,20 +58,23 @@ def edges_agree(state: State) -> Iterator[str]:
 
 def states_are_justified(state: State) -> Iterator[str]:
     """Find tasks that are not in their state for the reason that state stands for."""
+    doubtful = state.doubtful  # while workers are waited for that may bring it
     for task in state.tasks.values():
         where = task.state
         if where == WAITING and not task.missing:
             yield f"{task} waits for nothing"
-        if where == WAITING and any(dependency.state in (ERRED, RELEASED) for dependency in task.dependencies):
+        if where == WAITING and any(
+            other.state in (ERRED, RELEASED) and other not in doubtful for other in task.dependencies
+        ):
             yield f"{task} waits for an input that nobody makes"
         if where == QUEUED and task.missing:
             yield f"{task} is queued without its inputs"
         yield from _contents_agree(task)
         if where != RELEASED and not task.is_needed:
             yield f"{task} is needed by nobody"
-        if where == RELEASED and not task.is_lineage:
+        if where == RELEASED and not task.is_lineage and not (task in doubtful and task.is_needed):
             yield f"{task} should be forgotten"
-        if where == RELEASED and task.is_needed:
+        if where == RELEASED and task.is_needed and task not in doubtful:
             yield f"{task} is needed and nobody makes it"
 
 
@@ -102,6 +105,22 @@ def workers_agree(state: State) -> Iterator[str]:
     for task in state.tasks.values():
         if not alive.issuperset(task.holders) or (task.member is not None and task.member not in alive):
             yield f"{task} mentions a worker that is gone"
+
+
+def workers_are_there(state: State) -> Iterator[str]:
+    """Look for workers that know nothing of what tasks say of them, and for such as are gone and still chosen from."""
+    for task in state.tasks.values():
+        if any(task not in member.held for member in task.holders):
+            yield f"{task} is said to be held by {task.holders}, one of which says otherwise"
+        if task.member is not None and task.member.current().get(task.attempt) is not task:
+            yield f"{task} is said to run as attempt {task.attempt} on {task.member}, which says otherwise"
+    alive = set(state.members.values())
+    pools = {*state.idle, *state.open, *state.laden, *state.reserved, *state.member_at.values()}
+    if not alive.issuperset(pools):
+        yield f"workers that are gone are still chosen from: {pools - alive}"
+    fenced = [member for member in alive if (member.name, member.pid) in state.fenced]
+    if fenced:
+        yield f"{fenced} were replaced, and are there"
 
 
 def _attempts_agree(member: Member) -> Iterator[str]:
@@ -193,6 +212,10 @@ def work_is_conserved(state: State) -> Iterator[str]:
         names = () if task is None else restriction(state, task.options)
         if task is not None and any(suits(member, names, task.options.resources) for member in state.idle):
             yield f"{task} queued although a worker that may run it is idle"
+    for suspect, apart in state.suspects.items():
+        names, needed = restriction(state, suspect.options), suspect.options.resources
+        if apart is None and any(not member.load and suits(member, names, needed) for member in state.idle):
+            yield f"{suspect}, a suspect, is queued although a worker it could have to itself is empty"
 
 
 def store_agrees(state: State) -> Iterator[str]:
@@ -280,6 +303,7 @@ RULES = (
     edges_agree,
     states_are_justified,
     workers_agree,
+    workers_are_there,
     sessions_agree,
     keepers_agree,
     functions_agree,

@@ -74,6 +74,7 @@ class Ledger:
         self.written = 0  # up to which batch everything is on the disk
         self.number = 0  # of the newest batch
         self._last_group = 0
+        self._renamed: dict[Session, None] = {}  # those whose names for keys changed in this batch
         self._rows: dict[str, set[tuple[int, str]]] = {}  # by task: its records that are of it alone
         self._unwritten: deque[tuple[int, Member | Session, int]] = deque()  # batch, who said it, how much by then
         self._written: dict[Member | Session, int] = {}  # who is to be told, and of how much
@@ -170,10 +171,11 @@ class Ledger:
 
     def names(self, session: Session) -> None:
         """Note what a client calls its keys."""
-        self.changes.append(Change(NAMES, session.id, NamesRecord(session.names.pairs())))
+        self._renamed[session] = None
 
     def close_session(self, session: Session) -> None:
         """Note that it is gone."""
+        self._renamed.pop(session, None)
         self.changes.append(Change(SESSION, session.id, None))
         self.changes.append(Change(NAMES, session.id, None))
         self._written.pop(session, None)
@@ -223,18 +225,29 @@ class Ledger:
 
     # -- batches -----------------------------------------------------------------------------------------------------
 
-    def close_batch(self, source: Member | Session | None) -> tuple[list[Change], int]:
-        """Return the changes of this batch and its number, and begin the next one."""
+    def close_batch(self, source: Member | Session | None, now: float) -> tuple[list[Change], int]:
+        """Return the changes of this batch and its number, and begin the next one.
+
+        What changed nothing while everything is written needs no write to wait for. A client is told so; a worker, which
+        says something with every heartbeat, when others are.
+        """
         if self.results:
             self._write_results()
+        for session in self._renamed:
+            self.changes.append(Change(NAMES, session.id, NamesRecord(session.names.pairs())))
+        self._renamed.clear()
         changes = self.changes
         if changes and isinstance(source, Session) and source.id:
             self.session(source)
         if changes:
             self.changes = []
             self.number += 1
-        if source is not None:
+        if source is not None and self.number > self.written:
             self._unwritten.append((self.number, source, source.received))
+        elif source is not None:
+            self._written[source] = source.received
+            if self.ack_due_s is None and isinstance(source, Session):
+                self.ack_due_s = now + ACK_S
         return changes, self.number
 
     def _write_results(self) -> None:

@@ -22,7 +22,9 @@ def activate(state: State, task: Task, now: float) -> None:
         if task.state != RELEASED or not task.is_needed:
             continue  # an input that failed may have taken away the need for the others
         error = impossible(task)
-        if error is not None:
+        if error is not None and state.recover_until_s is not None:
+            state.doubtful[task] = None  # a worker may yet come back with it, or with what was made from it
+        elif error is not None:
             fail(state, task, error, now)
         elif task.missing:
             state.move(task, WAITING, now)
@@ -59,10 +61,7 @@ def requeue(state: State, task: Task, now: float) -> None:
 
 def finish(state: State, task: Task, now: float) -> None:
     """Tell everybody that a task is in memory: clients, dependents, and the inputs nobody needs any more."""
-    if task.dependents:
-        for dependent in task.dependents:
-            if not dependent.missing and dependent.state == WAITING:
-                state.move(dependent, QUEUED, now)
+    queue_dependents(state, task, now)
     if task.sessions:
         tell_finished(state, task)
         if state.keepers:
@@ -72,6 +71,14 @@ def finish(state: State, task: Task, now: float) -> None:
             release(state, (needed,), now)
     if not task.sessions and not task.consumers:
         release(state, (task,), now)
+
+
+def queue_dependents(state: State, task: Task, now: float) -> None:
+    """Queue what waited for this task alone, now that it is in memory."""
+    if task.dependents:
+        for dependent in task.dependents:
+            if not dependent.missing and dependent.state == WAITING:
+                state.move(dependent, QUEUED, now)
 
 
 def tell_finished(state: State, task: Task) -> None:
@@ -99,7 +106,9 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
         state.record_task("erred", now, task, detail=f"{error.type_name}: {error.text}"[:200])
         if task.key == error.key or not error.key:
             at_s = now + state.wall_offset_s
-            state.errors.append(ErrorView(task.key, task.label, task.options.group, worker, at_s, _shown(error)))
+            state.chronicle.errors.append(
+                ErrorView(task.key, task.label, task.options.group, worker, at_s, _shown(error))
+            )
         for incarnation, wish in state.wishes(task):
             state.say(incarnation, KeyErred(wish, task.key, error))
         if task.dependents:
@@ -123,6 +132,14 @@ def _shown(error: ErrorInfo) -> ErrorInfo:
         error.key,
         error.certificates,
     )
+
+
+def _hand_error_on(state: State, task: Task) -> None:
+    """Have the error of a task that is let go written down for those that have it from there."""
+    if task.error is not None:
+        for dependent in task.dependents or ():
+            if dependent.error is task.error:
+                state.ledger.fail(dependent, task.error)
 
 
 def forgive(state: State, task: Task, now: float) -> None:
@@ -172,4 +189,5 @@ def _let_go(state: State, task: Task, *, force: bool) -> None:
         state.drop_stored(task)
         state.set_value(task, None, 0, task.type_name)
     elif task.state == ERRED:
+        _hand_error_on(state, task)
         _clear_error(state, task)

@@ -223,10 +223,11 @@ class SchedulerMachine:
         self.state = State(settings, epoch, cluster, now, wall_offset_s)
         self.state.detached = detached
         self.state.versions = versions or {}
-        self._ticked_s = now
+        self._ticked_s = self._seen_s = now
 
     def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
         """Take what came from one connection, in order, and return what to do."""
+        self._note_time(now)
         table, peer = self._peer(source)
         if peer is not None:
             peer.heard_s = now
@@ -296,6 +297,8 @@ class SchedulerMachine:
             membership.admit_parked(state, now)
         if state.moves.asked and replay.is_recovered(state, now):
             _grant_asked(state, now)
+        if state.doubtful and replay.is_recovered(state, now):
+            replay.give_up_doubtful(state, now)
         if state.moves.is_active:
             retiring.advance(state, now)
             moving.advance(state, now)
@@ -309,7 +312,7 @@ class SchedulerMachine:
         if state.freed and state.nannies:
             lifetime.free_objects(state)
         effects, state.effects = state.effects, Effects()
-        effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer)
+        effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
         return effects
 
     def deadline(self) -> float | None:
@@ -331,8 +334,7 @@ class SchedulerMachine:
     def tick(self, now: float) -> Effects:
         """Do what time asks for."""
         state = self.state
-        if now - self._ticked_s > state.settings.lease_s:
-            membership.resume(state, now)
+        self._note_time(now)
         if now - self._ticked_s >= state.settings.heartbeat_s:
             self._ticked_s = now
             membership.on_tick(state, now)
@@ -345,6 +347,12 @@ class SchedulerMachine:
         adapting.on_tick(state, now)
         observing.on_tick(state, now)
         return self._settle(now)
+
+    def _note_time(self, now: float) -> None:
+        """Notice that this process was stopped for a while: it comes back every heartbeat otherwise."""
+        if now - self._seen_s > self.state.settings.lease_s:
+            membership.resume(self.state, now)
+        self._seen_s = now
 
     def check(self) -> None:
         """Raise InvariantError when the tables contradict each other."""

@@ -198,6 +198,7 @@ def close_session(state: State, session: Session, now: float) -> None:
     for task in wanted:
         state.unwant(session, task)
     lineage.release(state, wanted, now)
+    submission.note_unwanted(state, session, wanted)  # a client that was only cut off may open it again
     state.ledger.close_session(session)
     state.version += 1
 
@@ -260,3 +261,4 @@ def resume(state: State, now: float) -> None:
         nanny.heard_s = now
     for session in state.sessions.values():
         session.expires_s = max(session.expires_s, now + state.settings.lease_s)
+    replay.wait_again(state, now)

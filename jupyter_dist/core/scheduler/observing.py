@@ -93,7 +93,7 @@ def on_tick(state: State, now: float) -> None:
     seen = snapshot(state, now)
     for session, watch in due:
         events, dropped = events_after(state, watch.number)
-        watch.number = events[-1].number if events else state.event_number
+        watch.number = events[-1].number if events else state.chronicle.number
         watch.due_s = now + watch.interval_s
         watch.version = state.version
         state.say(session.incarnation, Observation(seen, events, dropped))
@@ -101,11 +101,11 @@ def on_tick(state: State, now: float) -> None:
 
 def events_after(state: State, number: int) -> tuple[tuple[TaskEvent, ...], int]:
     """Return the newest events after a number, oldest first, and how many before them cannot be told any more."""
-    wanted = min(state.event_number - number, len(state.events), EVENTS_SENT_MAX)
+    wanted = min(state.chronicle.number - number, len(state.chronicle.events), EVENTS_SENT_MAX)
     if wanted <= 0:
         return (), 0
-    events = tuple(islice(state.events, len(state.events) - wanted, None))
-    return events, state.event_number - number - wanted
+    events = tuple(islice(state.chronicle.events, len(state.chronicle.events) - wanted, None))
+    return events, state.chronicle.number - number - wanted
 
 
 def snapshot(state: State, now: float) -> ClusterSnapshot:
@@ -114,7 +114,7 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         cluster=state.cluster,
         at_s=now + state.wall_offset_s,
         started_s=state.started_s + state.wall_offset_s,
-        last_event=state.event_number,
+        last_event=state.chronicle.number,
         wanted=goals.wanted_workers(state),
         workers=tuple(_worker_view(state, member, now) for member in state.members.values()),
         counts={name: state.counts[name] for name in (WAITING, QUEUED, PROCESSING, MEMORY, ERRED)},
@@ -123,7 +123,7 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         sessions=tuple(s.name or s.id for s in state.sessions.values() if s.kind not in lifetime.NOBODY),
         functions=_function_views(state),
         running=tuple(islice(_running(state), RUNNING_MAX)),
-        errors=tuple(state.errors),
+        errors=tuple(state.chronicle.errors),
         nannies={member.name: member.nanny for member in state.members.values()},
         adapting=_adapt_view(state),
         recovering=state.recover_until_s is not None,

@@ -274,10 +274,12 @@ class Names:
         self._keys[name] = key
         self._names.setdefault(key, {})[name] = None
 
-    def drop(self, key: str) -> None:
-        """Forget the names of a key."""
-        for name in self._names.pop(key, ()):
+    def drop(self, key: str) -> bool:
+        """Forget the names of a key; return whether there were any."""
+        names = self._names.pop(key, {})
+        for name in names:
             del self._keys[name]
+        return bool(names)
 
     def clear(self) -> None:
         """Forget all names."""

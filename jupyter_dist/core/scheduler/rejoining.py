@@ -21,6 +21,8 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
     holding = dict(message.holding)
     for attempt, key in message.running:
         task = state.tasks.get(key)
+        if task is not None and 0 < task.attempt < attempt:
+            _supersede(state, task, now)
         if task is not None and _may_go_on(task, member, attempt, takes=attempt in holding):
             state.assign(task, member, now, attempt)
             if attempt in member.holding and attempt not in holding:
@@ -32,6 +34,15 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
             if key:
                 state.say(member.incarnation, StopAttempt(attempt))
     state.refresh(member)
+
+
+def _supersede(state: State, task: Task, now: float) -> None:
+    """Give an attempt up that was said to run, for a newer one: there is none before the end of the older is known."""
+    if task.member is not None:
+        member, attempt = task.member, task.attempt
+        state.detach(task, zombie=True)
+        state.say(member.incarnation, StopAttempt(attempt))
+        lineage.requeue(state, task, now)
 
 
 def _may_go_on(task: Task, member: Member, attempt: int, *, takes: bool) -> bool:

@@ -72,15 +72,20 @@ def restore(state: State, records: Records, now: float) -> None:
     state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
     _restore_kept(state, records)
     _restore_code(state, records)
-    tasks = tuple(state.tasks.values())
-    lineage.release(state, tasks, now)
-    for task in tasks:
-        lineage.activate(state, task, now)
     if any(records.values()):
         state.recover_until_s = now + state.settings.lease_s
-    if tasks:
+    _settle(state, now)
+    if state.tasks:
         state.admit_at_s = now + CLAIM_S
         state.record("recovered", now, f"a new scheduler took over {len(state.tasks):,} tasks")
+
+
+def _settle(state: State, now: float) -> None:
+    """Set what is needed on its way, and let go of the rest: in this order, or inputs would be nobody's for a moment."""
+    tasks = tuple(state.tasks.values())
+    for task in tasks:
+        lineage.activate(state, task, now)
+    lineage.release(state, tasks, now)
 
 
 def _of(records: Records, kind: int, of: type[RecordT]) -> Mapping[str, RecordT]:
@@ -228,6 +233,17 @@ def has_to_wait(state: State, now: float) -> bool:
     return False
 
 
+def wait_again(state: State, now: float) -> None:
+    """After the scheduler itself was stopped: who is still waited for could not come."""
+    lease_s = state.settings.lease_s
+    if state.recover_until_s is not None:
+        state.recover_until_s = now + lease_s
+    if state.admit_at_s is not None:
+        state.admit_at_s = now + CLAIM_S
+    if state.keep_objects_at_s is not None:
+        state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * lease_s
+
+
 def is_recovered(state: State, now: float) -> bool:
     """Whether nobody who may still bring something along has to be waited for any longer."""
     if state.recover_until_s is None:
@@ -238,6 +254,13 @@ def is_recovered(state: State, now: float) -> bool:
         return False
     state.recover_until_s = None
     return True
+
+
+def give_up_doubtful(state: State, now: float) -> None:
+    """Fail what cannot be made and is needed, now that nobody comes back any more who may have it."""
+    doubtful, state.doubtful = state.doubtful, {}
+    for task in doubtful:
+        lineage.activate(state, task, now)
 
 
 def settle_objects(state: State, now: float) -> None:

@@ -9,7 +9,7 @@ here: the modules around it decide, this one keeps the books.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from jupyter_dist.core.scaling import Adaptation
@@ -25,6 +25,7 @@ from jupyter_dist.core.scheduler.arcs import (
     STATES,
     TaskState,
 )
+from jupyter_dist.core.scheduler.chronicle import Chronicle
 from jupyter_dist.core.scheduler.code_table import CodeTable
 from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
@@ -34,7 +35,7 @@ from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import FunctionEntry, Member, Nanny, PendingRestart, Session, Tally, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import ErrorView, FreeKeys, FunctionBody, Message, RegisterWorker, TaskEvent, TaskOptions
+from jupyter_dist.messages import FreeKeys, FunctionBody, Message, RegisterWorker, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -92,13 +93,12 @@ class State:
 
         self.ledger = Ledger()
         self.recover_until_s: float | None = None  # until when nothing is handed out: workers may still come back
+        self.doubtful: dict[Task, None] = {}  # cannot be made, unless they bring it or what needs it
         self.admit_at_s: float | None = None  # when workers are let in that came before all clients were back
         self.parked: dict[int, RegisterWorker] = {}  # these
         self.expected_nannies: frozenset[str] = frozenset()  # who was there under the scheduler before
         self.keep_objects_at_s: float | None = None  # when to tell which objects of the scheduler before are needed
-        self.events: deque[TaskEvent] = deque(maxlen=settings.events_max)
-        self.event_number = 0
-        self.errors: deque[ErrorView] = deque(maxlen=settings.errors_max)
+        self.chronicle = Chronicle(settings, wall_offset_s)
         self.version = 0  # changes whenever a watcher could see something new
         self._last_attempt = first_attempt(epoch)
         self._last_order = self._last_serial = 0
@@ -249,6 +249,7 @@ class State:
         for session in self.sessions.values():
             session.wants.clear()
             session.names.clear()
+            self.ledger.names(session)
         self.coordination.forget_all()
         self.keepers.clear()
         for task in self.tasks.values():
@@ -264,7 +265,8 @@ class State:
         self.queue.clear()
         self.restricted.clear()
         self.suspects.clear()
-        self.errors.clear()
+        self.doubtful.clear()
+        self.chronicle.errors.clear()
         self.inline_bytes = 0
         self.version += 1
 
@@ -344,7 +346,8 @@ class State:
     def unwant(self, session: Session, task: Task) -> None:
         """Note that a client does not want it any more."""
         if session.wants.pop(task, None) is not None:
-            session.names.drop(task.key)
+            if session.names.drop(task.key):
+                self.ledger.names(session)
             if task.sessions == session.alone:
                 task.sessions = ()
             else:
@@ -479,42 +482,13 @@ class State:
 
     def record(self, kind: str, now: float, detail: str = "", worker: str = "") -> None:
         """Note an event that is about a worker or the cluster."""
-        self.event_number += 1
         self.version += 1
-        self.events.append(TaskEvent(self.event_number, kind, now + self.wall_offset_s, worker=worker, detail=detail))
+        self.chronicle.add(kind, now, worker=worker, detail=detail)
 
     def record_task(self, kind: str, now: float, task: Task, worker: str = "", detail: str = "") -> None:
         """Note an event of a task that has no run to show."""
-        self.event_number += 1
-        self.events.append(
-            TaskEvent(
-                self.event_number,
-                kind,
-                now + self.wall_offset_s,
-                task.key,
-                task.label,
-                task.options.group,
-                worker,
-                detail=detail,
-            )
-        )
+        self.chronicle.add_task(kind, now, task, worker, detail)
 
     def record_run(self, kind: str, now: float, task: Task, worker: str, run: tuple[int, float, float]) -> None:
         """Note that an attempt came to an end; ``run`` is its slot, start and stop."""
-        self.event_number += 1
-        slot, started, stopped = run
-        self.events.append(
-            TaskEvent(
-                self.event_number,
-                kind,
-                now + self.wall_offset_s,
-                task.key,
-                task.label,
-                task.options.group,
-                worker,
-                slot,
-                started,
-                stopped,
-                task.nbytes,
-            )
-        )
+        self.chronicle.add_run(kind, now, task, worker, run)

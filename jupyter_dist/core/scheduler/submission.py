@@ -25,7 +25,7 @@ from jupyter_dist.messages import (
 )
 
 UNKNOWN = "the cluster does not know it any more"
-LET_GO = f"{UNKNOWN}: it was let go while the connection was lost"
+LET_GO = f"{UNKNOWN}: it was let go, or another session took it over, while the connection was lost"
 UNWRITTEN = "the scheduler died before it had written down what this is"
 KEYS_SHOWN = 3  # in a reason, and of each:
 KEY_CHARS_SHOWN = 100
@@ -110,6 +110,7 @@ def on_put_value(state: State, session: Session, message: PutValue, now: float) 
         else:
             state.set_value(task, message.value, len(message.value), message.type_name)
         state.move(task, MEMORY, now)
+        lineage.queue_dependents(state, task, now)
         if task.function is None:
             state.ledger.put(task)
     elif message.stored:
@@ -125,10 +126,10 @@ def on_release(state: State, session: Session, message: Release, now: float) -> 
     for task in dropped:
         state.unwant(session, task)
     lineage.release(state, dropped, now)
-    _note_unwanted(state, session, dropped)
+    note_unwanted(state, session, dropped)
 
 
-def _note_unwanted(state: State, session: Session, dropped: Iterable[Task]) -> None:
+def note_unwanted(state: State, session: Session, dropped: Iterable[Task]) -> None:
     """Note in the journal what a client does not want any more and is still known."""
     for task in dropped:
         if task.state != FORGOTTEN:
@@ -163,7 +164,7 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
         state.record_task("cancelled", now, task)
     state.say(session.incarnation, KeyCancelled(wishes, _why_cancelled(message.keys)))
     lineage.release(state, given_up, now, force=message.force)
-    _note_unwanted(state, session, given_up)
+    note_unwanted(state, session, given_up)
 
 
 def _why_cancelled(keys: tuple[str, ...]) -> str:
@@ -211,7 +212,7 @@ def on_claim(state: State, session: Session, message: ClaimWishes, now: float) -
     for task in dropped:
         state.unwant(session, task)
     lineage.release(state, dropped, now)
-    _note_unwanted(state, session, dropped)
+    note_unwanted(state, session, dropped)
 
 
 def on_missing_value(state: State, session: Session, message: MissingValue, now: float) -> None:

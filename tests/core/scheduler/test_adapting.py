@@ -49,7 +49,9 @@ def test_tasks_without_a_worker_start_as_many_as_they_are_worth():
         bench.submit(bench.user, f"t{number}")
     assert bench.look() == [SetWorkers(3)]  # 25 times half a second, in five seconds
     assert bench.look() == []
-    assert [event.detail for event in bench.state.events if event.kind == "scaled"][-1] == "by load: 3 workers wanted"
+    assert [event.detail for event in bench.state.chronicle.events if event.kind == "scaled"][
+        -1
+    ] == "by load: 3 workers wanted"
 
 
 def test_few_tasks_that_take_long_get_a_worker_each():

@@ -63,7 +63,7 @@ def test_erred_with_retries_left_is_tried_again_then_errs_for_all_dependents(ben
     assert [(m.wish, m.error.key) for m in bench.heard(client, KeyErred)] == [(first, "a"), (second, "a")]
     assert len(bench.heard(client, KeyOutput)) == 3
     assert bench.state.erred == 2
-    assert len(bench.state.errors) == 1
+    assert len(bench.state.chronicle.errors) == 1
 
 
 def test_erred_and_let_go_as_lineage_is_tried_as_new_when_wanted_again(bench):
@@ -169,7 +169,7 @@ def test_input_missing_that_cannot_be_made_again_errs_the_task_once_and_for_all(
     bench.miss(other, bench.attempt("b"), "made", "unix:/w0")
     assert {message.error.kind for message in bench.heard(client, KeyErred)} == {"lost"}
     assert bench.states("made", "b", "c") == ["erred", "released", "erred"]
-    assert not [event for event in bench.state.events if event.key == "b" and event.kind == "erred"]
+    assert not [event for event in bench.state.chronicle.events if event.key == "b" and event.kind == "erred"]
 
 
 def test_output_is_passed_on_while_the_attempt_is_current(bench):

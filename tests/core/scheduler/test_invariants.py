@@ -158,7 +158,30 @@ def retire_a_stranger(bench, _member):
     bench.state.moves.leaving[gone] = Retirement(gone, "", ends=True, replaced=False, for_scale=False)
 
 
+def hold_less(bench, member):
+    del member.held[bench.task("memory")]
+
+
+def choose_from_the_dead(bench, _member):
+    gone = Member(77, "gone", "h", 1, "unix:/gone", 1)
+    bench.state.member_at["unix:/gone"] = gone
+
+
+def fence(bench, member):
+    bench.state.fenced.add((member.name, member.pid))
+
+
+def suspect_nobody_looks_after(bench, _member):
+    bench.worker("w1", address="unix:/w1")
+    bench.state.suspects[bench.task("runs")] = None
+
+
 FAULTS = [
+    (hold_less, "one of which says otherwise"),
+    (set_field("runs", "attempt", 5), "is said to run as attempt 5"),
+    (choose_from_the_dead, "still chosen from"),
+    (fence, "were replaced, and are there"),
+    (suspect_nobody_looks_after, "a suspect, is queued although"),
     (copy_what_is_not_there, "is of what is not there"),
     (copy_to_a_holder, "is made for nobody"),
     (copy_for_nobody, "is filed wrongly"),

@@ -48,7 +48,7 @@ def test_kept_task_that_errs_is_on_record_and_released(bench):
     bench.err(worker, "a")
     assert not bench.state.tasks
     assert not bench.state.keepers
-    assert [view.key for view in bench.state.errors] == ["a"]
+    assert [view.key for view in bench.state.chronicle.errors] == ["a"]
     assert bench.state.erred == 2
 
 

@@ -12,7 +12,7 @@ def bench():
 
 
 def kinds(bench, key):
-    return [event.kind for event in bench.state.events if event.key == key]
+    return [event.kind for event in bench.state.chronicle.events if event.key == key]
 
 
 def test_error_reaches_each_dependent_once_however_many_ways_there_are(bench):

@@ -1,0 +1,97 @@
+"""What of a scheduler's tables outlives it, and the proof: another that reads the journal has the same.
+
+Compared when a batch has just been written and nothing is behind it: then the journal is all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY
+from jupyter_dist.core.scheduler.machine import SchedulerMachine
+from jupyter_dist.core.scheduler.records import Session, Task
+from jupyter_dist.core.scheduler.state import State
+
+Records = Mapping[int, Mapping[str, Any]]
+SHARE = 40  # of so many flushes one is looked at: to read a journal takes as long as fifty events
+
+
+def describe(state: State) -> dict[str, dict[str, Any]]:
+    """Return the durable part of a scheduler's tables, by table and key."""
+    tasks, sessions = state.tasks.values(), state.sessions.values()
+    return {
+        "tasks": {task.key: _how_it_is_made(task) for task in tasks},
+        "trials": {task.key: (task.retries_left, task.certificates) for task in tasks},
+        "values": {
+            task.key: (task.value, task.stored, task.nbytes, task.type_name, task.made_by)
+            for task in tasks
+            if task.state == MEMORY and (task.value is not None or task.stored)
+        },
+        "errors": {task.key: task.error for task in tasks if task.state == ERRED},
+        "wants": {session.id: _wants(session) for session in sessions},
+        "names": {session.id: dict(session.names.pairs()) for session in sessions},
+        "keepers": {keeper.id: set(_wants(keeper)) for keeper in state.keepers.values()},
+    }
+
+
+def _how_it_is_made(task: Task) -> tuple[Any, ...]:
+    inputs, held = ([other.key for other in edges] for edges in (task.dependencies, task.held))
+    return task.function_id, task.arguments, task.options, task.order, inputs, held
+
+
+def _wants(session: Session) -> dict[str, int]:
+    return {task.key: wish for task, wish in session.wants.items()}
+
+
+def _may_differ(live: State, table: str, key: str, read: Any) -> bool:
+    """Whether it is as good.
+
+    What is behind a task that is done counts no more. Of two inputs' errors either does, and one that follows from an
+    input's is found again when all workers had their time to come back. A value that was let go may still be there.
+    """
+    task = live.tasks.get(key)
+    if task is None:
+        return False
+    if table == "trials":
+        return task.state in (MEMORY, ERRED)
+    if table == "values":
+        return read is not None and task.state not in (MEMORY, ERRED)
+    return table == "errors" and task.state == ERRED and (read is None or read in _errors_above(task))
+
+
+def _errors_above(task: Task) -> list[Any]:
+    found, stack, seen = [], list(task.dependencies), set(task.dependencies)
+    while stack:
+        above = stack.pop()
+        found.append(above.error)
+        stack.extend(other for other in above.dependencies if other not in seen)
+        seen.update(above.dependencies)
+    return [error for error in found if error is not None]
+
+
+def compare(live: State, records: Records, now: float) -> str:
+    """Read a journal and return in words what is not as in the tables it is of; empty when all is.
+
+    Reading twice must give the same as reading once, and leave nothing more to tidy away.
+    """
+    known = describe(live)
+    for times in ("once", "twice"):
+        read = SchedulerMachine(live.settings, live.epoch + 1, "read", now)
+        changes = read.restore(records, now).journal
+        read.check()
+        found = describe(read.state)
+        for table, rows in known.items():
+            for key in rows.keys() | found[table].keys():
+                was, is_now = rows.get(key), found[table].get(key)
+                if was != is_now and not _may_differ(live, table, key, is_now):
+                    return f"{table} of {key}: {was}, and read {times} from the journal {is_now}"
+        tidied = {kind: dict(of) for kind, of in records.items()}
+        for change in changes:
+            tidied.get(change.kind, {}).pop(change.key, None)
+            if change.record is not None:
+                tidied.setdefault(change.kind, {})[change.key] = change.record
+        if times == "twice" and tidied != records:
+            return f"the journal is tidied again: {changes}"
+        records = tidied
+    return ""
