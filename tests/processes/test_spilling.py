@@ -32,7 +32,7 @@ class Bench:
 
     def __init__(self, folder, pack=lambda held: pack_value(held.value)):
         self.folder = folder
-        self.told = asyncio.Queue()
+        self.told: asyncio.Queue[object] = asyncio.Queue()
         self.spilling = Spilling(asyncio.get_running_loop(), folder, pack, self._take)
 
     def _take(self, events):
