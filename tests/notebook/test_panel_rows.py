@@ -155,7 +155,6 @@ def test_spilled_bytes_and_what_is_wrong_with_a_workers_memory_are_told():
     row = model(workers=(spilling,)).workers().rows[0]
     assert (row.cells[0], row.cells[8]) == ("paused", "3 (3.0 MB, 2.0 MB on disk)")
     assert row.detail == f"worker-0 at unix:/tmp/worker-0\n{words}"
-    assert row.sign == "lost"
 
 
 def test_local_code_of_a_worker_is_in_its_detail_as_plain_text():
