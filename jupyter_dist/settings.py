@@ -53,6 +53,7 @@ class Settings:
     memory_spill: float = 0.7  # a process that uses more, for whatever reason, spills back to the target
     memory_pause: float = 0.8  # it is given no more tasks until it is below ``memory_spill`` again
     memory_terminate: float = 1.0  # its nanny replaces it
+    memory_look_s: float = 0.1  # how often its nanny looks
     memory_wait_s: float = 2.0  # how long it stays paused when nothing more can be freed, before it is replaced
     spill_retry_s: float = 2.0  # between two attempts to write to a disk that is full or broken
 

@@ -75,7 +75,8 @@ class Executor(
     name : str, optional
         The name of this session, as others see it; by default the notebook or script.
     memory_limit : int or str, optional
-        Memory of each worker of a new cluster, in bytes or as ``"2GB"``.
+        Memory of each worker of a new cluster, in bytes or as ``"2GB"``. Results beyond 60 % of it go to the disk; a
+        worker that uses more than all of it is replaced.
     resources : dict, optional
         What each worker of a new cluster has besides its slots, as ``{"GPU": 2}``.
     asynchronous : bool, default False

@@ -34,7 +34,8 @@ class LocalCluster:
     name : str, optional
         How others find it; by default one that nobody else has.
     memory_limit : int or str, optional
-        Memory of each worker, in bytes or as ``"2GB"``. A worker that uses more is replaced.
+        Memory of each worker, in bytes or as ``"2GB"``. Results beyond 60 % of it go to the disk; a worker that uses
+        more than all of it is replaced.
     resources : dict, optional
         What each worker has besides slots, as ``{"GPU": 2}``: tasks take of it by ``submit(…, resources=…)``.
     detached : bool, default False

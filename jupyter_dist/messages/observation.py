@@ -13,7 +13,8 @@ class TaskEvent(Record):
 
     Of an attempt, with its slot and times: finished, failed (it raised) or retried. Of a task: erred (itself or an
     input), lost, retried (its worker died), cancelled. Of a worker or the cluster, with its reason in ``detail`` and
-    no key: worker-joined, worker-lost, worker-retiring, worker-left, worker-stays, restarted, scaled. Times are seconds since the epoch.
+    no key: worker-joined, worker-lost, worker-retiring, worker-left, worker-stays, restarted, scaled,
+    journal-stopped. Times are seconds since the epoch.
     """
 
     number: int
@@ -141,6 +142,7 @@ class ClusterSnapshot(Record):
     nannies: dict[str, str]  # worker name -> nanny name
     adapting: AdaptView | None = None  # None: it keeps the number it was told
     recovering: bool = False  # workers of a scheduler that died may still come back
+    trouble: str = ""  # why nothing is written down any more, in words; empty as a rule
 
 
 class Watch(Message, tag=20):

@@ -124,6 +124,8 @@ class PanelModel:
             size(used) + (f" of {size(limit)}" if limit else ""),
             f"up {_minutes(view.at_s - view.started_s)}",
         ]
+        if view.trouble:
+            facts.append("no longer survives its scheduler: the journal cannot be written")
         if link.is_closed or not link.is_connected:
             facts.append(f"as of {clock(view.at_s)}")
         return Header(name, *_word(view, link), tuple(facts))
@@ -301,12 +303,18 @@ def _worker_row(worker: WorkerView) -> Row:
         f"{worker.running}/{worker.slots}",
         f"{worker.cpu_percent:.0f} %",
         memory,
-        f"{worker.held:,} ({size(worker.held_bytes)})",
+        f"{worker.held:,} ({_held_sizes(worker)})",
         f"{worker.queued:,}",
         "now" if worker.heard_s < SILENT_S else f"{worker.heard_s:.1f} s ago",
         str(worker.restarts),
         worker.last_death,
     )
     code = "".join(f"\n{plain(name)} {version}" for name, version in worker.modules)
-    detail = f"{worker.name} at {worker.address}\n{worker.last_death}".rstrip()
+    told = (f"{worker.name} at {worker.address}", worker.trouble, worker.last_death)
+    detail = "\n".join(filter(None, told))
     return Row(worker.name, sign, cells, f"{detail}\nlocal code:{code}" if code else detail)
+
+
+def _held_sizes(worker: WorkerView) -> str:
+    on_disk = f", {size(worker.spilled_bytes)} on disk" if worker.spilled_bytes else ""
+    return f"{size(worker.held_bytes)}{on_disk}"

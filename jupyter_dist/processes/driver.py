@@ -82,6 +82,12 @@ class Driver:
             self.machine.written(number, self._loop.time())
             self._arm()
 
+    def on_trouble(self, words: str) -> None:
+        """Take note that nothing is written to the disk any more."""
+        if not self._is_stopped:
+            self.machine.on_trouble(words, self._loop.time())
+            self._arm()
+
     def tick(self) -> None:
         """Have the machine do what time asks for."""
         self._timer = None

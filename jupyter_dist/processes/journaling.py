@@ -39,6 +39,8 @@ class SchedulerJournal:
         The limits.
     on_written : callable
         Called in the loop with the number of a batch when it and all before are on the disk.
+    on_trouble : callable
+        Called in the loop, once, with why nothing is written down any more.
 
     Attributes
     ----------
@@ -48,12 +50,20 @@ class SchedulerJournal:
         Why nothing is written down any more; empty as a rule.
     """
 
-    def __init__(self, folder: Path, epoch: int, settings: Settings, on_written: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        epoch: int,
+        settings: Settings,
+        on_written: Callable[[int], None],
+        on_trouble: Callable[[str], None],
+    ) -> None:
         self.records: dict[int, dict[str, Any]] = {}
         self.trouble = ""
         self._loop = asyncio.get_running_loop()
         self._encode = msgspec.msgpack.Encoder().encode
         self._on_written = on_written
+        self._on_trouble = on_trouble
         self._number = 0
         self._journal: Journal | None = None
         try:
@@ -99,6 +109,7 @@ class SchedulerJournal:
     def _note_trouble(self, words: str) -> None:
         LOG.error("%s. The cluster works on; if its scheduler dies, tasks are lost", words)
         self.trouble, self._journal = words, None
+        self._on_trouble(words)
         self._on_written(self._number)
 
 

@@ -60,7 +60,7 @@ from jupyter_dist.processes.launcher_line import LauncherLine, Progress, read_co
 from jupyter_dist.processes.nursery import PRELOAD, Child, Nursery, Pipes, open_nursery, take_pipes
 from jupyter_dist.processes.remains import Remains
 from jupyter_dist.processes.scheduler_line import SchedulerLine
-from jupyter_dist.processes.vitals import private_bytes, read_oom_kills, session_members
+from jupyter_dist.processes.vitals import private_bytes, read_oom_kills, read_stat, session_members
 from jupyter_dist.storage import places
 from jupyter_dist.storage.page import read_page
 from jupyter_dist.storage.store import ObjectStore
@@ -125,6 +125,8 @@ class Nanny:
         self._timer: asyncio.TimerHandle | None = None
         self._ready_timer: asyncio.TimerHandle | None = None
         self._pulse_timer: asyncio.TimerHandle | None = None
+        self._memory_timer: asyncio.TimerHandle | None = None
+        self._memory_bytes_max = int(config.settings.memory_terminate * config.memory_bytes_max)
         self._oom_kills = read_oom_kills()
         self._is_over = asyncio.Event()
 
@@ -137,8 +139,10 @@ class Nanny:
         line = asyncio.create_task(self._line.keep(), name="scheduler line")
         line.add_done_callback(self._on_line_ended)
         self._pulse()
+        if self._memory_bytes_max:
+            self._watch_memory()
         await self._is_over.wait()
-        for timer in (self._timer, self._pulse_timer, self._ready_timer):
+        for timer in (self._timer, self._pulse_timer, self._ready_timer, self._memory_timer):
             if timer is not None:
                 timer.cancel()
         self._line.close()
@@ -338,15 +342,19 @@ class Nanny:
             if child.name != SCHEDULER:
                 pulse = ProcessPulse(child.name, child.pid, sample.state, sample.memory_bytes, sample.cpu_percent)
                 pulses.append(pulse)
-                self._check_memory(child, sample.memory_bytes)
         trim_log(self._folder.log(NANNY), self._settings.log_bytes_max)
         self._line.send(Pulse(tuple(pulses)))
 
-    def _check_memory(self, child: Child, memory_bytes: int) -> None:
-        limit = int(self._settings.memory_terminate * self._config.memory_bytes_max)
-        if 0 < limit < memory_bytes and limit < (own_bytes := private_bytes(child.pid)):
-            words = f"it used {describe_bytes(own_bytes)}, its limit is {describe_bytes(limit)}"
-            self._handle(OverMemory(child.name, words))
+    def _watch_memory(self) -> None:
+        """Look whether a worker is past its limit. A pulse is too rare for that: much is taken in half a second."""
+        self._memory_timer = self._loop.call_later(self._settings.memory_look_s, self._watch_memory)
+        limit = self._memory_bytes_max
+        for child in list(self._nursery.children.values()):
+            is_large = child.name != SCHEDULER and read_stat(child.pid).memory_bytes > limit
+            if is_large and (own_bytes := private_bytes(child.pid)) > limit:
+                child.vitals.sample(self._loop.time())  # its peak is told with its death
+                words = f"it used {describe_bytes(own_bytes)}, its limit is {describe_bytes(limit)}"
+                self._handle(OverMemory(child.name, words))
 
 
 def _end_session() -> None:

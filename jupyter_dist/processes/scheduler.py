@@ -57,7 +57,7 @@ async def run(config: SchedulerConfig) -> None:
         versions=own_versions(),
     )
     driver = Driver(machine, stop)
-    journal = SchedulerJournal(Path(config.folder), config.epoch, config.settings, driver.on_written)
+    journal = SchedulerJournal(Path(config.folder), config.epoch, config.settings, driver.on_written, driver.on_trouble)
     driver.journal = journal
     driver.restore(journal.records)
     with contextlib.suppress(NotImplementedError):

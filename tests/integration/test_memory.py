@@ -12,6 +12,7 @@ import pytest
 
 from jupyter_dist import Executor, wait
 from jupyter_dist.errors import StorageFullError, WorkerCrashedError
+from jupyter_dist.messages import DeathCertificate
 from jupyter_dist.processes.vitals import private_bytes
 from jupyter_dist.storage.spill import FOLDER_NAME
 from tests.integration.conftest import wait_until
@@ -208,8 +209,8 @@ def test_task_beyond_the_limit_errs_after_one_more_try_alone_with_the_sizes(tmp_
         numbers = executor.map(inc, range(50))
         with pytest.raises(WorkerCrashedError, match=r"want of memory.*its limit is 200 MB") as caught:
             devourer.result(PATIENCE_S)
-        causes = [getattr(certificate, "cause", "") for certificate in caught.value.certificates]
-        assert causes == ["memory", "memory"]
+        deaths = [death for death in caught.value.certificates if isinstance(death, DeathCertificate)]
+        assert [death.cause for death in deaths] == ["memory", "memory"]
         assert runs(log) == [1, 1]
         assert executor.gather(numbers) == list(range(1, 51))
         wait_until(lambda: len(executor.snapshot().workers) == 2, "both are there again", PATIENCE_S)

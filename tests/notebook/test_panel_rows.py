@@ -45,6 +45,11 @@ def test_the_header_tells_workers_cores_memory_and_uptime():
     assert model(at_s=1130.0).header("d", Link()).facts == ("2/2 workers", "2 cores", "100 MB of 200 MB", "up 2 min")
 
 
+def test_a_journal_that_cannot_be_written_is_in_the_header():
+    facts = model(trouble="disk full").header("d", Link()).facts
+    assert facts[-1] == "no longer survives its scheduler: the journal cannot be written"
+
+
 def test_a_disconnected_panel_says_as_of_when():
     assert model().header("d", Link(is_connected=False)).facts[-1].startswith("as of ")
 
@@ -142,6 +147,14 @@ def test_workers_are_told_in_the_order_of_their_numbers():
         "now", "2", "exit 3",
     )  # fmt: skip
     assert panel.workers().rows[1].cells[1] == "worker-10"
+
+
+def test_spilled_bytes_and_what_is_wrong_with_a_workers_memory_are_told():
+    words = "it uses 90 bytes of the 100 it may use"
+    spilling = worker_view(state="paused", held_bytes=3_000_000, spilled_bytes=2_000_000, trouble=words)
+    row = model(workers=(spilling,)).workers().rows[0]
+    assert (row.cells[0], row.cells[8]) == ("paused", "3 (3.0 MB, 2.0 MB on disk)")
+    assert row.detail == f"worker-0 at unix:/tmp/worker-0\n{words}"
 
 
 def test_local_code_of_a_worker_is_in_its_detail_as_plain_text():

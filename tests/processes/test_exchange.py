@@ -10,8 +10,8 @@ import cloudpickle
 
 from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import READER_SIDE
-from jupyter_dist.core.worker.effects import Copied, Held, Live, StartFetch, StartStore
-from jupyter_dist.core.worker.events import Arrived, FetchFailed, StoreEnded
+from jupyter_dist.core.worker.effects import Copied, Held, Live, Spilled, StartFetch, StartStore
+from jupyter_dist.core.worker.events import Arrived, FetchFailed, SpillLost, StoreEnded
 from jupyter_dist.messages import Fetch, Found
 from jupyter_dist.processes import exchange as exchange_module
 from jupyter_dist.processes.config import ClusterIdentity
@@ -19,6 +19,7 @@ from jupyter_dist.processes.exchange import Exchange
 from jupyter_dist.protocol.payload import unpack_value
 from jupyter_dist.settings import Settings
 from jupyter_dist.storage.shared import ObjectFolder
+from jupyter_dist.storage.spill import SpillFolder
 from jupyter_dist.storage.store import ObjectStore
 
 IDENTITY = ClusterIdentity("test", "c0ffee", "", b"s" * 32)
@@ -28,11 +29,14 @@ PATIENCE_S = 20
 class Side:
     """One worker's exchange, what it holds and what became of its fetches."""
 
-    def __init__(self):
-        self.held: dict[str, Live] = {}
+    def __init__(self, scratch):
+        self.held: dict[str, Held] = {}
+        self.spilled = SpillFolder(scratch)
         self.events = []
         self._news = asyncio.Event()
-        self.exchange = Exchange(IDENTITY, Settings(object_bytes_max=1_000_000), self.held.get, self._deliver)
+        self.exchange = Exchange(
+            IDENTITY, Settings(object_bytes_max=1_000_000), self.held.get, self._deliver, spilled=self.spilled
+        )
 
     def _deliver(self, events):
         self.events.extend(events)
@@ -52,7 +56,7 @@ class Side:
 
 @contextlib.asynccontextmanager
 async def two_sides(folder):
-    sides = Side(), Side()
+    sides = Side(folder), Side(folder)
     for name, side in zip("ab", sides, strict=True):
         await side.exchange.open(f"unix:{folder}/{name}")
     try:
@@ -239,6 +243,26 @@ async def test_copy_is_served_as_it_came(holder, reader):
     holder.held["k"] = Copied([b"stream", b"buffer"], 12)
     arrived = await reader.fetch(1, "k", holder.exchange.address)
     assert [bytes(buffer) for buffer in arrived.buffers] == [b"stream", b"buffer"]
+
+
+@story
+async def test_spilled_result_is_served_and_stored_from_its_file(holder, reader):
+    name = f"{1:016x}"
+    holder.spilled.write(name, [b"stream", b"buffer" * 1000])
+    holder.held["k"] = Spilled(name, 12, 1)
+    arrived = await reader.fetch(1, "k", holder.exchange.address)
+    assert [bytes(buffer) for buffer in arrived.buffers] == [b"stream", b"buffer" * 1000]
+    assert [bytes(buffer) for buffer in holder.exchange.pack(holder.held["k"])] == [b"stream", b"buffer" * 1000]
+
+
+@story
+async def test_spilled_result_that_cannot_be_read_is_told_to_both_sides(holder, reader):
+    name = f"{1:016x}"
+    holder.held["k"] = Spilled(name, 12, 1)
+    failed = await reader.fetch(1, "k", holder.exchange.address)
+    assert isinstance(failed, FetchFailed)
+    assert "cannot be read back from the disk" in failed.reason
+    assert await holder.next() == SpillLost("k", name)
 
 
 def test_peer_that_asks_for_too_much_is_cut_off(tmp_path, monkeypatch):

@@ -1,11 +1,12 @@
 import pytest
 
-from jupyter_dist.core.worker.effects import Fetched, Inline, ReadyTask, Stored
+from jupyter_dist.core.worker.effects import Fetched, Inline, ReadyTask, Spilled, Stored
 from jupyter_dist.messages import AssignedTask, FunctionBody, InputMissing
 from jupyter_dist.processes import stored
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.storage import mapping
 from jupyter_dist.storage.shared import ObjectFolder
+from jupyter_dist.storage.spill import SpillFolder
 from jupyter_dist.storage.store import ObjectStore
 
 LARGE = [b"x" * mapping.MAPPED_BYTES_MIN * 2]
@@ -65,3 +66,29 @@ def test_mappings_are_bounded_and_the_least_used_goes_first(folders, monkeypatch
     for name in (first, second, first, third):
         inputs.map_inputs(needs(a=Stored(name)))
     assert list(inputs._mapped) == [first, third]
+
+
+NAME = f"{1:016x}"
+
+
+def test_spilled_input_is_mapped_once_and_let_go_when_its_file_is_removed(tmp_path):
+    spilled = SpillFolder(tmp_path)
+    spilled.write(NAME, LARGE)
+    inputs = StoredInputs((), spilled)
+    first = mapped(inputs, a=Spilled(NAME, 1, 1))["a"]
+    assert [bytes(buffer) for buffer in first.buffers] == LARGE
+    assert mapped(inputs, b=Spilled(NAME, 1, 1))["b"] is first
+    inputs.tidy()
+    assert list(inputs._mapped) == [NAME]
+    spilled.remove([NAME])
+    inputs.tidy()
+    assert not inputs._mapped
+
+
+def test_spilled_input_that_cannot_be_read_is_missing_at_this_worker(tmp_path):
+    inputs = StoredInputs((), SpillFolder(tmp_path))
+    inputs.address = "unix:/me"
+    missing = inputs.map_inputs(needs(a=Spilled(NAME, 1, 1)))
+    assert isinstance(missing, InputMissing)
+    assert (missing.attempt, missing.key, missing.holder) == (1, "a", "unix:/me")
+    assert NAME in missing.reason

@@ -24,6 +24,7 @@ from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.moves import Moves, Rebalance
 from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.core.worker import memory
 from jupyter_dist.core.worker.state import State as WorkerState
 from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, Release, TakeOver, TaskFinished, WantKeys
 from tests.simulator.simulate import simulate
@@ -381,7 +382,39 @@ def forget_what_was_joined(patch):
     patch.setitem(machine.CLIENT, WantKeys, on_want_keys)
 
 
+def pause_for_good(patch):
+    """Do not tell the scheduler that there is memory again."""
+    tell = memory._tell
+    patch.setattr(memory, "_tell", lambda the_state: tell(the_state) if the_state.memory.is_paused else None)
+
+
+def leave_what_was_spilled_in_vain(patch):
+    """Do not remove the file of a result that was freed while it was written."""
+    end = memory.on_spill_ended
+
+    def on_spill_ended(the_state, event, now):
+        end(the_state, event, now)
+        the_state.effects.unspilled.clear()
+
+    patch.setattr(memory, "on_spill_ended", on_spill_ended)
+
+
+def spill_what_is_freed(patch):
+    """Take a result that was freed while it was written for one that is held."""
+    end = memory.on_spill_ended
+
+    def on_spill_ended(the_state, event, now):
+        order = the_state.memory.spilling[event.name]
+        the_state.held.setdefault(order.key, order.held)
+        end(the_state, event, now)
+
+    patch.setattr(memory, "on_spill_ended", on_spill_ended)
+
+
 PLANTS = (
+    pause_for_good,
+    leave_what_was_spilled_in_vain,
+    spill_what_is_freed,
     leave_with_everything,
     move_before_it_is_copied,
     forget_what_was_stored_in_vain,

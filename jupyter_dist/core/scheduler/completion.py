@@ -16,6 +16,8 @@ from jupyter_dist.messages import (
     WorkerSample,
 )
 
+SPILLED_BYTES_MIN = 1_000_000  # of this, or of what is spilled, 2 % more are news
+
 
 def on_finished(state: State, member: Member, message: TaskFinished, now: float) -> None:
     """Take a result."""
@@ -114,6 +116,7 @@ def _tell_output(state: State, task: Task, stream: str, text: str) -> None:
 def on_sample(state: State, member: Member, message: WorkerSample, _now: float) -> None:
     """Note what a worker says of itself."""
     changed = message.running != member.running
+    changed |= abs(message.spilled_bytes - member.spilled_bytes) > max(member.spilled_bytes, SPILLED_BYTES_MIN) // 50
     member.running = message.running
     moved = abs(message.memory_bytes - member.memory_bytes) > member.memory_bytes // 50
     if changed or moved or round(message.cpu_percent / 10) != round(member.cpu_percent / 10):

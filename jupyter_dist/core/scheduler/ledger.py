@@ -71,6 +71,7 @@ class Ledger:
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.results: list[Task] = []  # tasks that came into memory in this batch
+        self.trouble = ""  # why nothing is written down any more
         self.written = 0  # up to which batch everything is on the disk
         self.number = 0  # of the newest batch
         self._last_group = 0

@@ -291,6 +291,11 @@ class SchedulerMachine:
         """Note that the changes of all batches up to this one are on the disk; `tick` tells those who wait for it."""
         self.state.ledger.on_written(number, now)
 
+    def on_trouble(self, words: str, now: float) -> None:
+        """Note why nothing is written down any more; watchers hear of it with the next `tick`."""
+        self.state.ledger.trouble = words
+        self.state.record("journal-stopped", now, words)
+
     def _settle(self, now: float, peer: Member | Session | Nanny | None = None) -> Effects:
         state = self.state
         if state.parked and not replay.has_to_wait(state, now):

@@ -127,6 +127,7 @@ def snapshot(state: State, now: float) -> ClusterSnapshot:
         nannies={member.name: member.nanny for member in state.members.values()},
         adapting=_adapt_view(state),
         recovering=state.recover_until_s is not None,
+        trouble=state.ledger.trouble,
     )
 
 

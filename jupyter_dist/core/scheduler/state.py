@@ -40,6 +40,7 @@ from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
 TASK_COST_S = 20e-6  # what a worker spends on a task beside the user's code
+LABELS_MAX = 1000  # names of functions that are kept although no task has them any more
 IDLE_FUNCTIONS_MAX = 128  # functions kept although no task calls them just now
 DEPTH_STEP = 1 << 48  # more than there are submissions
 DEPTH_MAX = 1 << 14  # deeper ones are not told apart: a place is to be a number of 64 bits
@@ -47,6 +48,8 @@ DEPTH_MAX = 1 << 14  # deeper ones are not told apart: a place is to be a number
 
 class State:
     """All the scheduler knows."""
+
+    _labels_max = LABELS_MAX  # when to look for names to forget
 
     def __init__(self, settings: Settings, epoch: int, cluster: str, now: float, wall_offset_s: float = 0.0) -> None:
         self.settings = settings
@@ -273,8 +276,17 @@ class State:
     def _tally(self, label: str) -> Tally:
         tally = self.labels.get(label)
         if tally is None:
+            if len(self.labels) >= self._labels_max:
+                self._trim_labels()
             tally = self.labels[label] = Tally()
         return tally
+
+    def _trim_labels(self) -> None:
+        """Forget the older half of the names that no task has; look again when there are as many more."""
+        idle = [name for name, entry in self.labels.items() if not any(entry.counts.values())]
+        for name in idle[: len(idle) // 2 + 1]:
+            del self.labels[name]
+        self._labels_max = max(LABELS_MAX, 2 * len(self.labels))
 
     def set_value(self, task: Task, value: bytes | None, nbytes: int, type_name: str) -> None:
         """Give a task its value, or what is known of a value that a worker holds."""

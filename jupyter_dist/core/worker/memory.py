@@ -86,6 +86,8 @@ def settle(state: State, now: float) -> None:
     memory = state.memory
     if memory.excess() > 0:
         _spill(state, now)
+    elif memory.trouble and now >= memory.retry_s:
+        memory.trouble = ""  # nothing has to be written any more
     floor = memory.spill_bytes if memory.is_paused or memory.is_resigned else memory.pause_bytes
     if memory.used <= floor:
         memory.is_paused = memory.is_resigned = False
@@ -99,15 +101,17 @@ def deadline(state: State) -> float | None:
     """Return when `settle` must be called at the latest."""
     memory = state.memory
     times = [] if memory.patience_s is None else [memory.patience_s]
-    if memory.trouble and not memory.spilling and memory.excess() > 0:
+    if memory.trouble and not memory.spilling:
         times.append(memory.retry_s)
     return min(times, default=None)
 
 
 def _spill(state: State, now: float) -> None:
     memory = state.memory
-    if memory.trouble and (now < memory.retry_s or memory.spilling):
-        return  # one at a time tries whether the disk takes more by now
+    if memory.trouble:
+        if now < memory.retry_s or memory.spilling:
+            return  # one at a time tries whether the disk takes more by now
+        memory.retry_s = now + state.settings.spill_retry_s  # also when there is none to try
     excess = memory.excess()
     for key in list(memory.victims()):
         if excess <= 0:

@@ -1,8 +1,18 @@
-"""Workers that are paused for want of memory are given nothing."""
+"""Workers that are paused for want of memory are given nothing; what is wrong with memory or disk is told."""
 
 import pytest
 
-from jupyter_dist.messages import Answer, Describe, Explain, MemoryState, RetireWorkers, Withdraw
+from jupyter_dist.messages import (
+    Answer,
+    Describe,
+    Explain,
+    MemoryState,
+    Observation,
+    RetireWorkers,
+    Watch,
+    Withdraw,
+    WorkerSample,
+)
 from tests.core.scheduler.bench import Bench
 
 WORDS = "it uses 90 bytes of the 100 it may use"
@@ -128,3 +138,24 @@ def test_paused_worker_can_be_retired(bench):
     pause(bench, worker)
     bench.say(client, RetireWorkers(1, ("w0",)))
     assert worker not in bench.state.members
+
+
+def test_sample_with_more_spilled_is_news(bench):
+    worker = bench.worker()
+    bench.say(worker, WorkerSample((), 1000, 0.0, 0, 0, 1_000_000))
+    version = bench.state.version
+    bench.say(worker, WorkerSample((), 1000, 0.0, 0, 0, 1_010_000))
+    assert bench.state.version == version
+    bench.say(worker, WorkerSample((), 1000, 0.0, 0, 0, 2_000_000))
+    assert bench.state.version == version + 1
+
+
+def test_journal_that_stops_is_in_the_snapshot_and_an_event(bench):
+    client = bench.client()
+    bench.say(client, Watch(0.1))
+    bench.heard(client, Observation)
+    bench.machine.on_trouble("the disk is full", bench.now)
+    bench.tick(0.2)
+    (seen,) = bench.heard(client, Observation)
+    assert seen.snapshot.trouble == "the disk is full"
+    assert [(event.kind, event.detail) for event in seen.events] == [("journal-stopped", "the disk is full")]

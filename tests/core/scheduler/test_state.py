@@ -169,3 +169,22 @@ def test_task_without_a_worker_can_be_detached_without_effect():
     bench.submit(client, "a")
     bench.state.detach(bench.task("a"))
     assert bench.states("a") == ["queued"]
+
+
+def test_functions_of_many_names_leave_only_some_of_them_behind_and_none_that_has_a_task(monkeypatch):
+    monkeypatch.setattr(state_module.State, "_labels_max", 10)
+    monkeypatch.setattr(state_module, "LABELS_MAX", 10)
+    bench = Bench()
+    client, worker = bench.client(), bench.worker()
+    bench.submit(client, "kept", label="kept")
+    bench.finish(worker, "kept")
+    for number in range(100):
+        bench.submit(client, f"k{number}", label=f"f{number}")
+        bench.finish(worker, f"k{number}")
+        bench.release(client, f"k{number}")
+    assert len(bench.state.labels) <= 11
+    assert {"kept", "f99"} <= bench.state.labels.keys()
+    many = [f"m{number}" for number in range(30)]
+    for key in many:
+        bench.submit(client, key, label=key)
+    assert bench.state.labels.keys() >= set(many)

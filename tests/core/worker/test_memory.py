@@ -398,3 +398,22 @@ def test_worker_with_a_full_disk_pauses_only_for_a_while():
     bench.write(FULL)
     assert [paused for paused, _words in bench.states()] == [True, False]
     assert not bench.left
+
+
+def test_full_disk_is_forgotten_when_nothing_has_to_be_written_any_more():
+    bench = full_bench()
+    bench.states()
+    bench.hear(FreeKeys(("r0", "r1")))
+    assert bench.states() == []
+    assert bench.machine.deadline() == bench.now + 2.0
+    bench.tick(2.0)
+    assert bench.states() == [(False, "")]
+    assert bench.machine.deadline() is None
+
+
+def test_full_disk_is_not_tried_at_once_again_when_there_is_nothing_to_try_it_with():
+    bench = full_bench()
+    bench.use(*(f"r{index}" for index in range(7)))
+    bench.tick(2.0)
+    assert not bench.spills
+    assert bench.machine.deadline() == bench.now + 2.0
