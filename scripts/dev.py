@@ -54,7 +54,10 @@ GENERATED = (
 )
 FUZZED = ROOT / "tests" / "fuzz" / "corpus"
 PROOFS = {  # name: arguments
-    "journal: every byte cut and flipped": ["tests/storage/test_journal_damage.py", "tests/storage/test_journal_death.py"],
+    "journal: every byte cut and flipped": [
+        "tests/storage/test_journal_damage.py",
+        "tests/storage/test_journal_death.py",
+    ],
     "model of the client": ["tests/model"],
     "crash matrix": ["tests/integration/test_crash_matrix.py"],
 }
@@ -184,7 +187,7 @@ def prove() -> int:
     steps = prepare("make prove", "test")
     steps.env |= {"THOROUGH": "1", "EXAMPLES": os.environ.get("EXAMPLES", "2000")}
     for name, arguments in PROOFS.items():
-        pytest(steps, name, *arguments)
+        pytest(steps, name, *arguments, "-o", "faulthandler_timeout=1100")  # just below what a step may take
     return steps.finish()
 
 
