@@ -187,7 +187,7 @@ def prove() -> int:
     steps = prepare("make prove", "test")
     steps.env |= {"THOROUGH": "1", "EXAMPLES": os.environ.get("EXAMPLES", "2000")}
     for name, arguments in PROOFS.items():
-        pytest(steps, name, *arguments)
+        pytest(steps, name, *arguments, "-o", "faulthandler_timeout=1100")  # just below what a step may take
     return steps.finish()
 
 

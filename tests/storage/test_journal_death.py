@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from tests.storage.journals import Opened, held
+from tests.thorough import IS_THOROUGH
 
-KILLS = 30
+KILLS = 500 if IS_THOROUGH else 30
 WRITER = """
 import itertools, sys, time
 from pathlib import Path
