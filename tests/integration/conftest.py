@@ -13,8 +13,6 @@ import pytest
 from jupyter_dist import Executor
 from tests import leaks
 
-SHARED = {"executor", "cluster", "shared_cluster"}  # fixtures of a whole file
-
 
 @pytest.fixture(scope="module", autouse=True)
 def file_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -22,9 +20,15 @@ def file_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+def shares_with_others(request: pytest.FixtureRequest) -> bool:
+    """Whether a test uses a fixture that lasts for its file."""
+    known = request.node._fixtureinfo.name2fixturedefs
+    return any(found[-1].scope == "module" for name, found in known.items() if name != file_leaves_nothing.__name__)
+
+
 @pytest.fixture(autouse=True)
 def test_leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
-    if not SHARED.isdisjoint(request.fixturenames):
+    if shares_with_others(request):
         yield  # what it has may be the shared cluster's: looked at when all of the file is over
         return
     with leaks.none_left():
