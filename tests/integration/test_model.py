@@ -27,7 +27,7 @@ LARGE = 200_000
 PICK = st.integers(0, 99)
 NAMES = st.sampled_from(("cleaned", "train"))
 NUMBERS = itertools.count()  # of tasks, over all examples: each has a key of its own
-DEATHS_MAX = 4  # in one example: each costs a part of a second
+DEATHS_MAX = 2  # in one example: a nanny waits longer before each start of what dies again and again
 
 
 def compute(key: str, kind: str, folder: str, seconds: float, size: int, *inputs: str) -> str:
@@ -192,7 +192,7 @@ class RealCluster(RuleBasedStateMachine):
         self.deaths += 1
         pids = sorted(worker.pid for worker in self.users["first"].snapshot().workers)
         self.model.kill()
-        if pids:
+        with contextlib.suppress(ProcessLookupError, IndexError, ZeroDivisionError):  # dead already, or none yet
             os.kill(pids[pick % len(pids)], signal.SIGKILL)
 
     @precondition(lambda self: self.deaths < DEATHS_MAX)
@@ -272,7 +272,7 @@ def test_real_cluster_beside_the_model(own_executor, tmp_path):
         run_state_machine_as_test(
             lambda: RealCluster([own_executor, second], tmp_path),
             settings=settings(
-                max_examples=200 if IS_THOROUGH else 20,
+                max_examples=60 if IS_THOROUGH else 8,
                 stateful_step_count=30,
                 deadline=None,
                 derandomize=not IS_THOROUGH,
