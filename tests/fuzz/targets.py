@@ -237,4 +237,4 @@ Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {
     target.__name__: target for target in (frames, codec, connecting, serving, connection, scheduler, journal, records)
 }
-COUNTS = dict.fromkeys(TARGETS, 2000) | {"journal": 200, "scheduler": 1000}  # mutations in the normal run
+COUNTS = dict.fromkeys(TARGETS, 2000) | {"journal": 200, "scheduler": 400}  # mutations in the normal run

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from jupyter_dist import Executor, as_completed
+from jupyter_dist import Executor, Future, as_completed
 from jupyter_dist.errors import CoordinationError, DatasetError, WorkerCrashedError
 from tests.integration.conftest import wait_until
 from tests.integration.test_scheduler_death import scheduler_of
@@ -52,7 +52,7 @@ class RealCluster(RuleBasedStateMachine):
         self.users = dict(zip(("first", "second"), executors, strict=True))
         self.folder = str(folder)
         self.model = Model()
-        self.held: dict[tuple[str, str], object] = {}
+        self.held: dict[tuple[str, str], Future] = {}
         self.sizes: dict[str, int] = {}
         self.deaths = 0
 
@@ -270,7 +270,7 @@ def is_running(process: psutil.Process) -> bool:
 def test_real_cluster_beside_the_model(own_executor, tmp_path):
     with Executor(own_executor.info) as second:
         run_state_machine_as_test(
-            lambda: RealCluster([own_executor, second], tmp_path),
+            lambda: RealCluster([own_executor, second], tmp_path),  # type: ignore[arg-type]  # a factory is as good
             settings=settings(
                 max_examples=60 if IS_THOROUGH else 8,
                 stateful_step_count=30,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, Wish
@@ -77,7 +78,7 @@ class User(ClientHost):
         """Note each of these when it settles, as `as_completed` does."""
         self.settled.clear()
         for key in keys:
-            self.watch(key, lambda key=key: self.settled.append(key))
+            self.watch(key, partial(self.settled.append, key))
 
     def restart(self, request: int) -> None:
         """Restart the cluster."""
@@ -186,7 +187,7 @@ class StillWorld(Simulation):
         while True:
             request = self.users.next_request()
             user.coordinate(make(request))
-            self.wait_until(lambda asked=request: asked in user.told, f"the answer to {user.name}'s {make(request)}")
+            self.wait_until(partial(user.told.__contains__, request), f"the answer to {user.name}'s {make(request)}")
             answer = user.told.pop(request)
             if answer.fault != GONE:
                 return answer
