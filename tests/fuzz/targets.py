@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
+import atexit
 import hmac
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -217,6 +219,7 @@ def journal(data: bytes) -> None:
 def _story() -> Story:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_fast_folder()))
     folder.chmod(0o700)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Story(folder)
 
 
