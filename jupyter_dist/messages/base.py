@@ -7,7 +7,7 @@ import msgspec
 AMOUNT_MIN, AMOUNT_MAX = 1e-100, 1e100  # one divided by another is a number
 # What a number may be is checked where it is decoded: nobody behind that has to expect -1 bytes, or NaN.
 Count = Annotated[int, msgspec.Meta(ge=0)]  # how many, or how large
-Some = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Some = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0)]  # how long; for ever is inf
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]  # seconds since 1970, on some clock
 Percent = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]  # of one core

@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
+import atexit
 import hmac
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -217,6 +219,7 @@ def journal(data: bytes) -> None:
 def _story() -> Story:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_fast_folder()))
     folder.chmod(0o700)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Story(folder)
 
 
@@ -237,4 +240,4 @@ Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {
     target.__name__: target for target in (frames, codec, connecting, serving, connection, scheduler, journal, records)
 }
-COUNTS = dict.fromkeys(TARGETS, 2000) | {"journal": 200, "scheduler": 1000}  # mutations in the normal run
+COUNTS = dict.fromkeys(TARGETS, 2000) | {"journal": 200, "scheduler": 400}  # mutations in the normal run

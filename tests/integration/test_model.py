@@ -270,7 +270,7 @@ def is_running(process: psutil.Process) -> bool:
 def test_real_cluster_beside_the_model(own_executor, tmp_path):
     with Executor(own_executor.info) as second:
         run_state_machine_as_test(
-            lambda: RealCluster([own_executor, second], tmp_path),  # type: ignore[arg-type]  # it is only called
+            lambda: RealCluster([own_executor, second], tmp_path),  # type: ignore[arg-type]  # a factory is as good
             settings=settings(
                 max_examples=60 if IS_THOROUGH else 8,
                 stateful_step_count=30,
