@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from jupyter_client.utils import run_sync
+from jupyter_core.utils import run_sync
 from traitlets.config import Config
 
 from jupyter_dist.notebook.magics import DistributedMagics
