@@ -2,7 +2,6 @@
 
 import contextlib
 import mmap
-import multiprocessing
 import os
 import re
 import signal
@@ -49,11 +48,9 @@ def running_thread() -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_child() -> Iterator[str]:
-    process = multiprocessing.get_context("fork").Process(target=signal.pause)
-    process.start()
-    yield f"child process {process.pid}"
-    process.kill()
-    process.join()
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process:
+        yield f"child process {process.pid}"
+        process.kill()
 
 
 @contextlib.contextmanager
