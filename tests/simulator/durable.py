@@ -44,7 +44,7 @@ def _wants(session: Session) -> dict[str, int]:
     return {task.key: wish for task, wish in session.wants.items()}
 
 
-def _may_differ(live: State, table: str, key: str, read: Any) -> bool:
+def _may_differ(live: State, reader: State, table: str, key: str, read: Any) -> bool:
     """Whether it is as good.
 
     What is behind a task that is done counts no more. Of two inputs' errors either does, and one that follows from an
@@ -57,17 +57,21 @@ def _may_differ(live: State, table: str, key: str, read: Any) -> bool:
         return task.state in (MEMORY, ERRED)
     if table == "values":
         return read is not None and task.state not in (MEMORY, ERRED)
-    return table == "errors" and task.state == ERRED and (read is None or read in _errors_above(task))
+    if table != "errors" or task.state != ERRED:
+        return False
+    if read is None:
+        return not reader.doubtful.keys().isdisjoint(_list_above(reader.tasks[key]))
+    return read in [above.error for above in _list_above(task)]
 
 
-def _errors_above(task: Task) -> list[Any]:
-    found, stack, seen = [], list(task.dependencies), set(task.dependencies)
+def _list_above(task: Task) -> dict[Task, None]:
+    """Return a task and all it is made from."""
+    found, stack = {task: None}, [task]
     while stack:
-        above = stack.pop()
-        found.append(above.error)
-        stack.extend(other for other in above.dependencies if other not in seen)
-        seen.update(above.dependencies)
-    return [error for error in found if error is not None]
+        fresh = [other for other in stack.pop().dependencies if other not in found]
+        found.update(dict.fromkeys(fresh))
+        stack.extend(fresh)
+    return found
 
 
 def compare(live: State, records: Records, now: float) -> str:
@@ -84,7 +88,7 @@ def compare(live: State, records: Records, now: float) -> str:
         for table, rows in known.items():
             for key in rows.keys() | found[table].keys():
                 was, is_now = rows.get(key), found[table].get(key)
-                if was != is_now and not _may_differ(live, table, key, is_now):
+                if was != is_now and not _may_differ(live, read.state, table, key, is_now):
                     return f"{table} of {key}: {was}, and read {times} from the journal {is_now}"
         tidied = {kind: dict(of) for kind, of in records.items()}
         for change in changes:

@@ -17,6 +17,7 @@ from jupyter_dist.core.scheduler import (
     membership,
     moving,
     recovery,
+    replay,
     retiring,
     submission,
 )
@@ -60,9 +61,9 @@ HEARD = (  # what is said only if something went wrong, or was changed while it 
     "event retried",
 )
 STORIES = Path(__file__).parents[1] / "stories"
-# Within so many the simulator must notice that a rule is missing. Most are noticed within fifty. A death that was asked
-# for counts as one only if its worker runs a suspect, alone, which is also not cancelled by what asked: one world in 700.
-PLANT_SEEDS = 1200
+# Within so many the simulator must notice that a rule is missing, in worlds with and without moves. Most are noticed
+# within fifty; the rarest after 494: a death that was asked for counts only if the worker was running a suspect then.
+PLANT_SEEDS = 600
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
@@ -411,10 +412,28 @@ def spill_what_is_freed(patch):
     patch.setattr(memory, "on_spill_ended", on_spill_ended)
 
 
+def lose_errors_with_their_tasks(patch):
+    """Forget an error with the task it began with, though others have it from there."""
+    patch.setattr(lineage, "_hand_error_on", lambda *_: None)
+
+
+def let_go_before_it_is_needed(patch):
+    """Let go of what nobody wants before what is wanted came to need it."""
+    restore_code = replay._restore_code
+
+    def release_first(the_state, records):
+        restore_code(the_state, records)
+        lineage.release(the_state, tuple(the_state.tasks.values()), 0.0)
+
+    patch.setattr(replay, "_restore_code", release_first)
+
+
 PLANTS = (
     pause_for_good,
     leave_what_was_spilled_in_vain,
     spill_what_is_freed,
+    lose_errors_with_their_tasks,
+    let_go_before_it_is_needed,
     leave_with_everything,
     move_before_it_is_copied,
     forget_what_was_stored_in_vain,
@@ -449,6 +468,6 @@ PLANTS = (
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_rule_left_out_is_noticed(monkeypatch, plant):
     plant(monkeypatch)
-    worlds = ((seed, has_moves) for has_moves in (True, False) for seed in range(PLANT_SEEDS))
+    worlds = ((seed, has_moves) for seed in range(PLANT_SEEDS) for has_moves in (True, False))
     noticed = next((seed for seed, has_moves in worlds if simulate(seed, has_moves=has_moves).fault), None)
     assert noticed is not None, f"{PLANT_SEEDS} seeds pass without the rule: {plant.__doc__}"
