@@ -72,8 +72,11 @@ def parse_resources(text: str | None) -> dict[str, float]:
 
 
 def is_within(needed: Amounts, free: Mapping[str, float], declared: Mapping[str, float]) -> bool:
-    """Whether these amounts are free, of what was declared."""
-    return all(free.get(name, 0.0) + ROUNDING * declared.get(name, 0.0) >= amount for name, amount in needed)
+    """Whether these amounts are free, of what was declared. A name may come twice: then both amounts must be."""
+    totals: dict[str, float] = {}
+    for name, amount in needed:
+        totals[name] = totals.get(name, 0.0) + amount
+    return all(free.get(name, 0.0) + ROUNDING * declared.get(name, 0.0) >= amount for name, amount in totals.items())
 
 
 def describe_amounts(amounts: Amounts) -> str:

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from jupyter_dist.core.futures import Wish
 from tests.model.model import Model, Task
 from tests.model.still_world import StillWorld, User
+from tests.simulator.oracles import RESTARTING
 from tests.simulator.plans import Plan
 
 PICK = st.integers(0, 99)  # of what is there, in the order it came
@@ -251,7 +252,7 @@ class ClusterBesideAModel(RuleBasedStateMachine):
         wishes = {(one.name, key): wish for one in self.world.users.alive() for key, wish in one.held.items()}
         pending = [place for place, wish in wishes.items() if not wish.is_settled]
         self.model.restart(pending, user.name)
-        request = -self.world.users.next_request()  # negative: the oracles know it for a restart
+        request = RESTARTING + self.world.users.next_request()
         user.restart(request)
         self.world.wait_until(lambda: request in user.answered, "the answer to the restart")
         assert user.answered[request] == ""

@@ -84,7 +84,7 @@ class User(ClientHost):
         """Restart the cluster."""
         self.restarts[request] = list(self.table.by_number.values())
         self.parties.oracles.let_go.update(self.world.plans.by_key)
-        self.say(RestartCluster(request))
+        self.ask(RestartCluster(request))  # said again on another connection
 
 
 class Users:

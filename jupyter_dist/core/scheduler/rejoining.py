@@ -29,7 +29,7 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
                 member.holding[attempt] = ()  # it has ended, which is said next: what it took others may have
         else:
             member.zombies.add(attempt)
-            if attempt in holding:
+            if attempt in holding and member.affords(holding[attempt]):  # nobody has more than there is
                 member.holding[attempt] = holding[attempt]
             if key:
                 state.say(member.incarnation, StopAttempt(attempt))
