@@ -23,8 +23,8 @@ from jupyter_dist.processes.versions import own_versions
 
 log = logging.getLogger("jupyter_dist.scheduler")
 
-# What has to pile up before the garbage collector looks: a task on record is some twenty objects that stay and are in no
-# cycle, and with Python's own thresholds every batch of them is walked several times for nothing.
+# What has to pile up before the garbage collector looks: tasks on record stay, and one that is forgotten is cut loose from
+# the others, so a collection finds next to nothing; with Python's own thresholds there are many.
 GC_THRESHOLDS = (20_000, 20, 50)
 DRAIN_S = 0.2  # what a stopping scheduler leaves its last messages to get out
 

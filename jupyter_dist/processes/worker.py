@@ -122,6 +122,8 @@ class Worker:
         """Work until it is time to end; return the exit code."""
         await self._exchange.open(self._config.address)
         self.slots.stored.address = self._exchange.address
+        if self._config.memory_bytes_max:
+            self.deliver(LOCAL, [self._look_at_memory()])  # what it needs while it has run nothing
         tasks = [asyncio.ensure_future(self._keep_connected()), asyncio.ensure_future(self._beat())]
         for task in tasks:
             task.add_done_callback(self._on_task_done)
