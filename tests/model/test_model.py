@@ -9,7 +9,7 @@ from tests.model.machine import ClusterBesideAModel
 EXAMPLES = int(os.environ.get("EXAMPLES", "0"))
 
 ClusterBesideAModel.TestCase.settings = settings(
-    max_examples=EXAMPLES or 25,
+    max_examples=EXAMPLES or 100,
     stateful_step_count=50,
     deadline=None,
     derandomize=not EXAMPLES,
