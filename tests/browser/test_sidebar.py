@@ -24,6 +24,7 @@ def button(place: Locator, name: str) -> Locator:
 def start_cluster(tab: Tab, sidebar: Locator, name: str, workers: int) -> Locator:
     button(sidebar, "New…").click()
     dialog = tab.page.get_by_role("dialog")
+    expect(dialog.get_by_label("Name")).to_be_focused()  # Lab does that a moment later, whatever has the focus by then
     dialog.get_by_label("Name").fill(name)
     dialog.get_by_label("Workers").fill(str(workers))
     button(dialog, "Start").click()
