@@ -147,7 +147,10 @@ def drop_functions(state: State) -> None:
 
 
 def on_cancel(state: State, session: Session, message: Cancel, now: float) -> None:
-    """Give tasks up for a client, and with them what it made from them; others who want them keep them."""
+    """Give tasks up for a client, and with them what it has yet to make from them; others who want them keep them.
+
+    What was made from them before stays: an input of it may be made again only because somebody asked for that alone.
+    """
     given_up: dict[Task, None] = {}
     stack = [state.tasks[key] for key in message.keys if key in state.tasks]
     while stack:
@@ -156,7 +159,7 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
             continue
         given_up[task] = None
         if all(other.id == session.id for other in task.sessions):
-            stack.extend(task.dependents or ())
+            stack.extend(other for other in task.dependents or () if other.state not in (MEMORY, ERRED))
     wishes = tuple(session.wants[task] for task in given_up)
     for task in given_up:
         state.unwant(session, task)
