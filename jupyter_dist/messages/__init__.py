@@ -141,6 +141,7 @@ from jupyter_dist.messages.submission import (
     WantKeys,
 )
 from jupyter_dist.messages.supervision import (
+    AbortWorker,
     EndWorkers,
     FreeObjects,
     FromNanny,

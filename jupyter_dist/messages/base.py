@@ -61,6 +61,8 @@ class ErrorInfo(Record):
     line: Count = 0
     function: str = ""
     pickled: bytes = b""
-    kind: str = "user"  # user | crashed | lost | timeout | result | full: who is at fault, and which error to raise
+    kind: str = (
+        "user"  # user | crashed | overrun | lost | timeout | result | full: who is at fault, and which error to raise
+    )
     key: str = ""  # the task that raised it first: a dependent passes its input's error on
     certificates: tuple[DeathCertificate, ...] = ()

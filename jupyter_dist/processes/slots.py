@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context, copy_context
 from itertools import count as count_from
+from pathlib import Path
 
 from jupyter_dist.core.worker.effects import ReadyTask
 from jupyter_dist.core.worker.events import Began, Ended, GoesOn, Printed, Waits
@@ -35,6 +36,7 @@ from jupyter_dist.processes.permits import Holder, Permits
 from jupyter_dist.processes.stacks import format_frames
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.last_words import LAST_WORDS_NAME, LastWords
 from jupyter_dist.storage.page import PageWriter
 
 Report = Began | Waits | GoesOn | Ended
@@ -253,7 +255,8 @@ class Runner(Holder):
     def execute(self, ready: ReadyTask) -> None:
         """Run one task and report it."""
         shared, task = self._shared, ready.task
-        capture = Capture(shared.output_bytes_max)
+        note = None if shared.last_words is None else functools.partial(shared.last_words.say, task.attempt)
+        capture = Capture(shared.output_bytes_max, note)
         started_s = time.time()
         self._has_told = self.has_seceded = False
         self.wake, self.awaiting = None, 0
@@ -324,6 +327,7 @@ class Slots:
         self.hand = Hand()
         self.reports = Reports(wake)
         self.page = page
+        self.last_words = LastWords(Path(scratch, LAST_WORDS_NAME)) if scratch else None
         self.code = CodeStore(scratch)
         self.functions = Functions(self.code)
         self.stored = stored or StoredInputs()

@@ -180,6 +180,8 @@ FIRST: dict[type, Handler] = {
     OpenSession: membership.on_open_session,
 }
 
+LOOK_S_MIN = 0.01  # between two looks at who has fallen silent
+
 
 def _grant_asked(state: State, now: float) -> None:
     asked, state.moves.asked = state.moves.asked, []
@@ -223,7 +225,8 @@ class SchedulerMachine:
         self.state = State(settings, epoch, cluster, now, wall_offset_s)
         self.state.detached = detached
         self.state.versions = versions or {}
-        self._ticked_s = self._seen_s = now
+        self._seen_s = now
+        self._look_s = now + settings.heartbeat_s  # when to look for what has fallen silent or run out
 
     def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
         """Take what came from one connection, in order, and return what to do."""
@@ -323,7 +326,7 @@ class SchedulerMachine:
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        due_s = self._ticked_s + state.settings.heartbeat_s
+        due_s = self._look_s
         for other_s in (
             observing.deadline(state),
             state.retract_at_s,
@@ -340,9 +343,9 @@ class SchedulerMachine:
         """Do what time asks for."""
         state = self.state
         self._note_time(now)
-        if now - self._ticked_s >= state.settings.heartbeat_s:
-            self._ticked_s = now
+        if now >= self._look_s:
             membership.on_tick(state, now)
+            self._look_s = max(now + LOOK_S_MIN, min(now + state.settings.heartbeat_s, membership.next_silent_s(state)))
             moving.on_tick(state, now)
             lifetime.on_tick(state, now)
             replay.settle_objects(state, now)

@@ -4,7 +4,9 @@ A worker is given up by the first of: the end of its connection, its death certi
 is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
 """
 
-from jupyter_dist.core.scheduler import code, lineage, recovery, rejoining, replay, submission
+from math import inf
+
+from jupyter_dist.core.scheduler import code, lineage, overdue, recovery, rejoining, replay, submission
 from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import TASKS, Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
@@ -129,6 +131,13 @@ def on_pulse(state: State, nanny: Nanny, message: Pulse, now: float) -> None:
     stopped = [pulse.worker for pulse in message.workers if pulse.state == "stopped"]
     connected = {member.name for member in state.members.values()} if stopped else set()
     nanny.strays = {name: nanny.strays.get(name, now) for name in stopped if name not in connected}
+    for member in [member for member in state.members.values() if member.nanny == nanny.name]:
+        seen = next(
+            (pulse for pulse in message.workers if (pulse.worker, pulse.pid) == (member.name, member.pid)), None
+        )
+        why = overdue.on_pulse(state, member, seen, now) if seen is not None and member.state != "dying" else ""
+        if why:
+            replace(state, member, why, now)
 
 
 def replace_strays(state: State, nanny: Nanny, now: float) -> None:
@@ -227,6 +236,12 @@ def on_tick(state: State, now: float) -> None:
         else:
             close_session(state, session, now)
     departures.on_tick(state, now)
+
+
+def next_silent_s(state: State) -> float:
+    """Return when the next worker is given up, if no more is heard of it."""
+    heard = (max(member.heard_s, member.busy_s) for member in state.members.values() if member.state != "dying")
+    return min(heard, default=inf) + state.settings.lease_s
 
 
 def is_worker(state: State, pid: int) -> bool:

@@ -147,6 +147,7 @@ class Member:
         "asked",
         "busy_s",
         "cpu_percent",
+        "ends_by_s",
         "functions",
         "heard_s",
         "held",
@@ -162,6 +163,7 @@ class Member:
         "name",
         "nanny",
         "occupancy_s",
+        "overran",
         "pid",
         "processing",
         "received",
@@ -200,6 +202,8 @@ class Member:
         self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
+        self.ends_by_s: dict[int, float] = {}  # attempts that shall end, and when they are overdue
+        self.overran = 0  # the attempt for which its nanny was asked to end it
         self.occupancy_s = 0.0  # expected seconds of work assigned
         self.held: dict[Task, None] = {}
         self.functions: set[str] = set()

@@ -14,7 +14,7 @@ results that were lost: else tasks whose results die with the worker would bring
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import lineage
+from jupyter_dist.core.scheduler import lineage, overdue
 from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
@@ -43,7 +43,9 @@ def resolve(state: State, member: Member, certificate: DeathCertificate | None, 
         if task.attempt != attempt or task.member is not member:
             continue  # released just now: only a task that was convicted needed it
         state.detach(task)
-        if certificate is not None and attempt in charged:
+        if certificate is not None and overdue.is_overrun(member, attempt, certificate):
+            overdue.fail_overrun(state, task, certificate, now)
+        elif certificate is not None and attempt in charged:
             _suspect(state, task, certificate, now, is_alone=len(charged) == 1)
         elif certificate is not None and task in forebears:
             _bereave(state, task, forebears[task], certificate, now)
@@ -64,7 +66,7 @@ def charged_attempts(certificate: DeathCertificate | None) -> tuple[int, ...]:
 
 def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float, *, is_alone: bool) -> None:
     task.certificates = (*task.certificates, certificate)
-    deaths = len(task.certificates)
+    deaths = sum(certified.cause in BLAMING_CAUSES for certified in task.certificates)
     if deaths >= CHARGES_MAX or (is_alone and deaths >= state.settings.crash_limit):
         lineage.fail(state, task, conviction(task), now, certificate.worker)
     else:

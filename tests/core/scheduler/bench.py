@@ -128,8 +128,8 @@ class Bench:
         self.say(source, OpenSession(session or f"session-{source}", kind, "", linger_s, pid))
         return source
 
-    def pulse(self, nanny, name, state, cpu=0.0, pid=1000):
-        self.say(nanny, Pulse((ProcessPulse(name, pid, state, 0, cpu),)))
+    def pulse(self, nanny, name, state, cpu=0.0, pid=1000, inside=()):
+        self.say(nanny, Pulse((ProcessPulse(name, pid, state, 0, cpu, tuple(inside)),)))
 
     def beat(self, *workers):
         for worker in workers:
