@@ -97,5 +97,10 @@ def list_holding(state: State) -> tuple[tuple[int, Amounts], ...]:
     return tuple((number, attempt.task.resources) for number, attempt in _going_on(state) if attempt.task.resources)
 
 
+def list_stopping(state: State) -> tuple[int, ...]:
+    """Return the attempts whose slot was told to end them and has not yet."""
+    return tuple(number for number, attempt in _going_on(state) if attempt.interrupted)
+
+
 def _going_on(state: State) -> list[tuple[int, Attempt]]:
     return [(number, attempt) for number, attempt in state.attempts.items() if attempt.state in GOING_ON]
