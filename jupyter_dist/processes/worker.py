@@ -194,6 +194,7 @@ class Worker:
                 running=running,
                 resources=config.resources,
                 holding=self._machine.list_holding(),
+                stopping=self._machine.list_stopping(),
             )
         )
         return link.lost

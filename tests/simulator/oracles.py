@@ -397,7 +397,7 @@ class Oracles:
         culprit = plans[error.key]
         if error.kind == "crashed":
             self._judge_conviction(error)
-        elif error.kind == "timeout":
+        elif error.kind in {"timeout", "overrun"}:
             if culprit.kind != "slow":
                 self.world.fail(f"{culprit.key} is said to have run too long")
         elif error.kind == "lost":

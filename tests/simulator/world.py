@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from tests.simulator.clock import Clock
+from tests.simulator.deafness import Deafness
 from tests.simulator.disk import MemoryPlan
 from tests.simulator.extras import Extras
 from tests.simulator.nesting import Nesting
@@ -52,6 +53,7 @@ class World:
         has_extras: bool,
         has_nesting: bool,
         has_memory: bool,
+        has_deaf: bool,
     ) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
@@ -59,6 +61,7 @@ class World:
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.nesting = Nesting(seed, is_used=has_nesting)
         self.memory = MemoryPlan(seed, is_used=has_memory)
+        self.deafness = Deafness(seed, is_used=has_deaf and not self.is_quiet)
         is_plain = not self.nesting.is_used  # a child may need what its parent has
         self.extras = Extras(seed, is_used=has_extras and is_plain)
         self.rng = random.Random(seed)

@@ -33,6 +33,8 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
                 member.holding[attempt] = holding[attempt]
             if key:
                 state.say(member.incarnation, StopAttempt(attempt))
+    ends_by_s = now + state.settings.stop_grace_s
+    member.ends_by_s = {attempt: ends_by_s for attempt in message.stopping if attempt in dict(message.running)}
     state.refresh(member)
 
 

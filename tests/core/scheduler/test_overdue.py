@@ -94,6 +94,17 @@ def test_stop_by_force_that_replaces_the_process_has_its_neighbours_run_elsewher
     assert worker not in bench.state.members
 
 
+def test_stop_by_force_is_known_to_the_next_scheduler_by_the_worker(bench):
+    nanny = bench.nanny()
+    worker = bench.worker(nanny="n", running=((7, ""), (8, "")), stopping=(7,))
+    for _ in range(3):
+        bench.beat(worker)
+        see(bench, nanny, 7, 8)
+    assert not bench.heard(nanny, ReplaceWorkers)
+    see(bench, nanny, 7, 8)
+    assert bench.heard(nanny, ReplaceWorkers)
+
+
 def test_timeout_in_code_that_cannot_be_interrupted_ends_the_process_and_errs_with_its_certificate(bench):
     client, nanny, worker = begin(bench)
     bench.submit(client, "a", timeout_s=1.0)

@@ -220,8 +220,21 @@ def test_what_an_attempt_takes_of_the_resources_is_told_until_it_ends():
     bench.disconnect()
     assert bench.machine.list_kept() == ((), ((1, ""),))
     assert bench.machine.list_holding() == ((1, (("GPU", 1.0),)),)
+    assert bench.machine.list_stopping() == ()
     bench.fail(1)
     assert bench.machine.list_holding() == ()
+
+
+def test_attempt_that_was_interrupted_is_told_as_such_until_it_ends():
+    bench = Bench()
+    bench.assign(1)
+    bench.begin()
+    bench.hear(StopAttempt(1, force=True))
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((), ((1, ""),))
+    assert bench.machine.list_stopping() == (1,)
+    bench.fail(1)
+    assert bench.machine.list_stopping() == ()
 
 
 def test_end_of_an_attempt_is_said_again_until_it_will_not_be_forgotten():
