@@ -25,6 +25,9 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 LARGE = 300_000  # bytes: more than rides in a message
 PARTS = 6
 BURST = 10_000
+DEATHS_MAX = (
+    10_000  # in a row right after a start: here it is the tests that kill, and nobody is to be started later for it
+)
 PATIENCE_S = 60.0  # no bound that is promised: who hangs is told from who is slow
 CRASHING = CODE.replace("sys.argv[1])\n", "sys.argv[1], (*nursery.PRELOAD, 'tests.integration.crash_points'))\n", 1)
 
@@ -99,6 +102,7 @@ def crashing(points):
     """An executor on a cluster whose processes die where a test says."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(FOLDER, str(points))
+        patch.setenv("JUPYTER_DIST_RESTART_BURST_MAX", str(DEATHS_MAX))
         patch.setattr(local, "NannyProcess", CrashingNanny)
         executor = Executor(n_workers=2)
     executor.wait_for_workers(timeout=PATIENCE_S)
