@@ -18,7 +18,6 @@ from jupyter_dist.launch import local
 from jupyter_dist.launch.nanny_process import CODE, NannyProcess
 from tests.integration.conftest import wait_until
 from tests.integration.crash_points import FOLDER
-from tests.thorough import IS_THOROUGH
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -192,7 +191,7 @@ def test_process_killed_while_a_worker_leaves_answers_are_right(crashing, points
     check_whole(crashing, tmp_path, 1)
 
 
-@pytest.mark.parametrize("point", BURSTS if IS_THOROUGH else BURSTS[:1])
+@pytest.mark.parametrize("point", BURSTS)
 def test_scheduler_killed_in_the_middle_of_a_burst_no_task_is_lost(crashing, points, point):
     (points / point).touch()
     futures = crashing.map(abs, range(-BURST, 0), pure=False)
@@ -200,7 +199,7 @@ def test_scheduler_killed_in_the_middle_of_a_burst_no_task_is_lost(crashing, poi
     wait_for_death(points, point)
 
 
-@pytest.mark.parametrize(("first", "second"), PAIRS if IS_THOROUGH else PAIRS[::40])
+@pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_worker_and_scheduler_killed_at_a_step_each_answers_are_right(crashing, points, tmp_path, first, second):
     (points / first).touch()
     (points / second).touch()

@@ -31,7 +31,7 @@ from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, R
 from tests.simulator.simulate import simulate
 from tests.simulator.swarm import ACTIONS, DEATHS, FAULTS
 
-SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
+SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "2000"))
 BATCH = 100
 HAPPENED: Counter[str] = Counter()  # in all worlds that were simulated here
 MOVES = ("replicate", "rebalance", "retire", "retire-some", "restart-workers", "leave")
@@ -72,6 +72,7 @@ LIKELY = {
     "let_go_with_the_zombie": 93,
     "free_zombies_at_once": 93,
     "let_fenced_in": 78,
+    "blame_all_assigned": 45,
 }
 
 
