@@ -43,17 +43,20 @@ class Steps:
 
     def run(self, name: str, command: Sequence[str], *, loud: bool = False, folder: Path | None = None) -> bool:
         """Run one step and tell whether it went well."""
+        if self._is_over:
+            return False
         is_live = loud and not self._has_lanes
         if loud:
             say(f"---- {name}" if is_live else f"     begun: {name}")
         began_s = time.monotonic()
         code, output = self._call(command, folder or self.folder, live=is_live)
         took_s = time.monotonic() - began_s
+        head = f"---- {name}\n" if loud and not is_live else ""
         if self._is_over:
-            return False  # nobody waits for it any more
+            say(f"{head}{output if loud else ''}stop {name} ({took_s:.1f} s)")
+            return False
         if code:
             self.failed.append(name)
-        head = f"---- {name}\n" if loud and not is_live else ""
         verdict = f"FAIL {name}: {' '.join(command)} ended with {code}" if code else f"ok   {name}"
         say(f"{head}{output if code or loud else ''}{verdict} ({took_s:.1f} s)")
         return not code

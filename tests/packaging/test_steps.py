@@ -110,11 +110,14 @@ def test_step_that_fails_in_a_lane_fails_all_and_stops_none(
     assert f"make test: FAILED (early {failing}) in " in told
 
 
-def test_interrupt_while_lanes_run_ends_both_and_begins_nothing(
+LASTING = "import pathlib, time\nprint('{name} so far', flush=True)\npathlib.Path('{name}').touch()\ntime.sleep(600)\n"
+
+
+def test_interrupt_while_lanes_run_ends_both_shows_what_they_said_and_begins_nothing(
     steps: Steps, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def lane(name: str) -> None:
-        steps.run(name, program(f"import pathlib, time; pathlib.Path('{name}').touch(); time.sleep(600)"))
+        steps.run(name, program(LASTING.format(name=name)), loud=True)
         steps.run(f"after {name}", program(f"import pathlib; pathlib.Path('after-{name}').touch()"))
 
     def interrupt() -> None:
@@ -128,4 +131,7 @@ def test_interrupt_while_lanes_run_ends_both_and_begins_nothing(
         steps.run_beside(lambda: lane("one"), lambda: lane("two"))
     person.join()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
-    assert capsys.readouterr().out == ""
+    told = capsys.readouterr().out
+    for name in ("one", "two"):
+        assert f"---- {name}\n{name} so far\nstop {name} (" in told
+        assert f"after {name}" not in told
