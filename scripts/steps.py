@@ -39,11 +39,11 @@ class Steps:
         self._lock = threading.Lock()
         self._processes: set[subprocess.Popen[bytes]] = set()  # that run just now
         self._has_lanes = False
-        self._is_over = False  # it was stopped: nothing begins any more
+        self._over = threading.Event()  # it was stopped: nothing begins any more
 
     def run(self, name: str, command: Sequence[str], *, loud: bool = False, folder: Path | None = None) -> bool:
         """Run one step and tell whether it went well."""
-        if self._is_over:
+        if self._over.is_set():
             return False
         is_live = loud and not self._has_lanes
         if loud:
@@ -52,7 +52,7 @@ class Steps:
         code, output = self._call(command, folder or self.folder, live=is_live)
         took_s = time.monotonic() - began_s
         head = f"---- {name}\n" if loud and not is_live else ""
-        if self._is_over:
+        if self._over.is_set():
             say(f"{head}{output if loud else ''}stop {name} ({took_s:.1f} s)")
             return False
         if code:
@@ -90,7 +90,7 @@ class Steps:
         # Into a file, not a pipe: a grandchild that outlives its step would keep a pipe open and us waiting.
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             with self._lock:
-                if self._is_over:
+                if self._over.is_set():
                     return 1, ""
                 process = subprocess.Popen(
                     command,
@@ -112,7 +112,7 @@ class Steps:
     def _stop(self) -> None:
         """End what runs in the lanes, and let nothing else begin there."""
         with self._lock:
-            self._is_over = True
+            self._over.set()
             running = tuple(self._processes)
         for process in running:
             stop_group(process)
