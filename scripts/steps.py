@@ -53,7 +53,8 @@ class Steps:
         took_s = time.monotonic() - began_s
         head = f"---- {name}\n" if loud and not is_live else ""
         if self._over.is_set():
-            say(f"{head}{output if loud else ''}stop {name} ({took_s:.1f} s)")
+            so_far = output.rstrip("\n") + "\n" if loud and output else ""
+            say(f"{head}{so_far}stop {name} ({took_s:.1f} s)")
             return False
         if code:
             self.failed.append(name)
