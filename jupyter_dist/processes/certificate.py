@@ -59,6 +59,7 @@ def certify(death: Death) -> DeathCertificate:
         words=describe(death),
         died_s=death.died_s,
         waiting=page.waiting,
+        ended=page.ended,
     )
 
 

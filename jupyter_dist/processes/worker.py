@@ -194,6 +194,7 @@ class Worker:
                 running=running,
                 resources=config.resources,
                 holding=self._machine.list_holding(),
+                spent=self._machine.list_spent(),
             )
         )
         return link.lost

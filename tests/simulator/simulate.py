@@ -59,6 +59,7 @@ class Simulation:
         has_extras: bool = True,
         has_nesting: bool = True,
         has_memory: bool = True,
+        has_once: bool = True,
     ) -> None:
         self.world = World(
             seed,
@@ -68,6 +69,7 @@ class Simulation:
             has_extras=has_extras,
             has_nesting=has_nesting,
             has_memory=has_memory,
+            has_once=has_once,
         )
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)
@@ -219,6 +221,7 @@ class Simulation:
         for key, deaths in self.parties.oracles.poisoned.items():
             plan = world.plans[key]
             allowed = CHARGES_MAX if world.nesting.is_used else world.swarm.settings.crash_limit
+            allowed = 1 if plan.options.once else allowed
             if plan.kind == "poison" and deaths > allowed * plan.submits:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 
