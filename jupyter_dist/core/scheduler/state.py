@@ -421,7 +421,7 @@ class State:
         if member is None:
             return
         attempt = task.attempt
-        if self.once.take(attempt) is not None:
+        if self.once.unsent and self.once.take(attempt) is not None:
             zombie = False  # the worker has never heard of it
         if attempt in member.waiting:
             del member.waiting[attempt]

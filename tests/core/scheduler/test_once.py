@@ -5,8 +5,10 @@ import pytest
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.replay import CLAIM_S
 from jupyter_dist.messages import (
+    Answer,
     AssignTask,
     AttemptWaits,
+    Explain,
     HeldResult,
     KeyErred,
     MissingValue,
@@ -350,6 +352,19 @@ def test_worker_that_has_no_room_for_what_it_runs_errs_it(bench):
     assert "came back without what became of it" in error_of(bench, client).text
 
 
+def test_newer_attempt_that_its_worker_has_no_room_for_errs_it_too(bench):
+    client, _worker, attempt = begin(bench)
+    bench.release(client, "a")
+    bench.submit(client, "a", once=True, resources=(("GPU", 1.0),))
+    client = follow(bench, workers=2)
+    bench.worker("w0", nanny="n", pid=PID, running=((attempt, "a"),), resources={"GPU": 1})
+    bench.tick(CLAIM_S)
+    assert bench.attempt("a") == attempt
+    holding = ((attempt + 1, (("GPU", 1.0),)),)
+    bench.worker("w1", running=((attempt + 1, "a"),), resources={"GPU": 0.5}, holding=holding)
+    assert "came back without what became of it" in error_of(bench, client).text
+
+
 def test_worker_that_leaves_while_it_waits_for_what_needs_its_place_errs_it(bench):
     client, worker, attempt = begin(bench)
     bench.say(worker, AttemptWaits(attempt))
@@ -380,6 +395,14 @@ def test_next_scheduler_goes_on_with_what_its_worker_still_runs(bench):
     bench.finish(again, "a", attempt=attempt)
     assert bench.states("a") == ["memory"]
     assert not bench.heard(client, KeyErred)
+
+
+def test_what_is_in_doubt_says_whom_it_waits_for(bench):
+    begin(bench)
+    client = follow(bench, workers=2)
+    bench.say(client, Explain(1, ("a",)))
+    (answer,) = bench.heard(client, Answer)
+    assert "may have begun on w0 (h): that is awaited" in str(answer.explanations)
 
 
 def test_next_scheduler_takes_the_result_its_worker_holds(bench):
