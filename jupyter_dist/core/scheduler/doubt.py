@@ -22,6 +22,8 @@ def send_written(state: State, now: float) -> None:
         if unsent.batch > state.ledger.written:
             break
         member = unsent.member
+        if attempt not in state.once.unsent:
+            continue  # it was let go with one before
         if member.state == "running" and not member.is_paused and attempt not in member.withdrawing:
             state.once.take(attempt)
             state.refresh(member)
