@@ -45,6 +45,7 @@ class DeathCertificate(Record):
     words: str
     died_s: Moment
     waiting: tuple[int, ...] = ()
+    ended: tuple[int, ...] | None = None  # of tasks that are not run twice: whose code had ended; None: nobody knows
 
 
 class ErrorInfo(Record):

@@ -62,6 +62,7 @@ def certify(death: Death) -> DeathCertificate:
         words=describe(death),
         died_s=death.died_s,
         waiting=page.waiting,
+        ended=page.ended,
     )
 
 

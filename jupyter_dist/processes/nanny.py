@@ -166,7 +166,8 @@ class Nanny:
     def _on_exit(self, child: Child, code: int) -> None:
         self._dead[child.name] = child
         self._unready.discard(child.name)
-        is_busy = any(read_page(self._folder.page(child.birth)))
+        page = read_page(self._folder.page(child.birth))
+        is_busy = bool(page.computing or page.waiting)
         self._handle(Exited(child.name, code, is_busy))
 
     def _on_message(self, message: Message) -> None:

@@ -276,6 +276,8 @@ class Runner(Holder):
         current_capture.set(None)
         if os.getpid() != shared.pid:
             os._exit(0)  # the user's code forked, and the child came back: the runner is its parent's
+        if task.once and outcome.missing is None:
+            shared.page.spend(task.attempt)
         shared.page.end(self.index)
         self.current = None
         shared.reports.add(self._make_report(ready, outcome, capture, started_s), wake=True)

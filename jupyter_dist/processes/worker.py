@@ -195,6 +195,7 @@ class Worker:
                 resources=config.resources,
                 holding=self._machine.list_holding(),
                 stopping=self._machine.list_stopping(),
+                spent=self._machine.list_spent(),
             )
         )
         return link.lost

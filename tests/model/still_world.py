@@ -134,6 +134,7 @@ class StillWorld(Simulation):
             has_nesting=False,
             has_memory=False,
             has_deaf=False,
+            has_once=False,
         )
         self.world.store.is_hurt = False
         self.world.is_calm = True  # the faults there are are those of the rules

@@ -173,7 +173,9 @@ class NannyHost:
         attempts, waiting = worker.running(), worker.waiting()
         worker.die()
         self.parties.oracles.died(worker.name, worker.pid, cause, attempts, waiting)
+        ended = tuple(worker.ended)
         if cause == "left":
+            ended += attempts + waiting
             cause, attempts, waiting = "exit", (), ()  # it cleared its page
         certificate = DeathCertificate(
             worker.name,
@@ -188,6 +190,7 @@ class NannyHost:
             words,
             self.world.now,
             waiting,
+            ended,
         )
         self.world.clock.after(self.world.rng.uniform(0.001, 0.05), partial(self._bury, worker, certificate))
 

@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from tests.simulator.extras import Extras
@@ -39,14 +40,22 @@ def value_of(key: str, inputs: Sequence[str]) -> str:
     return f"{key}:{zlib.crc32(' '.join((key, *inputs)).encode()):08x}"
 
 
+class Marker(Protocol):
+    """What changes fresh tasks."""
+
+    def mark(self, plan: Plan) -> None:
+        """Change it, perhaps."""
+
+
 class Plans:
     """All tasks of a world."""
 
-    def __init__(self, rng: random.Random, workers: Sequence[str], extras: Extras) -> None:
+    def __init__(self, rng: random.Random, workers: Sequence[str], extras: Extras, marker: Marker) -> None:
         self.by_key: dict[str, Plan] = {}
         self._rng = rng
         self._workers = tuple(workers)
         self._extras = extras
+        self._marker = marker
         self._known: dict[str, str] = {}
 
     def __getitem__(self, key: str) -> Plan:
@@ -70,6 +79,7 @@ class Plans:
             impure or any(self.by_key[name].is_impure for name in dependencies),
             raises,
         )
+        self._marker.mark(plan)
         self.by_key[key] = plan
         return plan
 

@@ -107,6 +107,7 @@ def test_story_that_failed_once_passes(path):
                 "has_nesting",
                 "has_memory",
                 "has_deaf",
+                "has_once",
             )
         }
         outcome = simulate(story["seed"], story["events"], **has)

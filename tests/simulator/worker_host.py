@@ -118,6 +118,7 @@ class WorkerHost:
         self.asked: list[Callable[[str | None], None]] = []  # who waits for a value from here
         self.hand: dict[int, ReadyTask] = {}
         self.slots: list[Run | None] = [None] * self.world.swarm.slots
+        self.ended: list[int] = []  # attempts of tasks that are not run twice: what is on the page of them
         self.aside: list[Run] = []  # those that wait without a slot
         self.returning: list[Run] = []  # those of them that could go on
         self.tasks: TaskSession | None = None  # the session of its tasks
@@ -213,7 +214,20 @@ class WorkerHost:
         held, running = self.machine.list_kept()
         has, holding, ending = self.world.extras.resources, self.machine.list_holding(), self.machine.list_stopping()
         hello = RegisterWorker(
-            self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running, has, holding, ending
+            self.name,
+            host,
+            self.pid,
+            self.address,
+            slots,
+            0,
+            self.nanny,
+            "3",
+            held,
+            running,
+            has,
+            holding,
+            ending,
+            self.machine.list_spent(),
         )
         self._say(hello)
 
@@ -374,6 +388,7 @@ class WorkerHost:
         if missing is not None:
             self._leave(run, Ended(missing))
             return
+        self.parties.oracles.judge_once(plan)
         rng = self.world.rng
         if task.timeout_s > 0 or rng.random() < 0.3:
             self.later(rng.random() * TURN_S, self._flush)
@@ -487,6 +502,8 @@ class WorkerHost:
 
     def _leave(self, run: Run, report: Ended) -> None:
         run.is_over = True
+        if run.ready.task.once and not isinstance(report.reply, InputMissing):
+            self.ended.append(run.attempt)
         if run.is_aside:
             self.aside.remove(run)
             self.returning = [other for other in self.returning if other is not run]

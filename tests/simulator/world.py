@@ -17,6 +17,7 @@ from tests.simulator.disk import MemoryPlan
 from tests.simulator.extras import Extras
 from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
+from tests.simulator.once import Once
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
 from tests.simulator.swarm import Swarm, draw, draw_deaths, quieten
@@ -54,12 +55,14 @@ class World:
         has_nesting: bool,
         has_memory: bool,
         has_deaf: bool,
+        has_once: bool,
     ) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
         self.has_moves = has_moves
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.nesting = Nesting(seed, is_used=has_nesting)
+        self.once = Once(seed, is_used=has_once)
         self.memory = MemoryPlan(seed, is_used=has_memory)
         self.deafness = Deafness(seed, is_used=has_deaf and not self.is_quiet)
         is_plain = not self.nesting.is_used  # a child may need what its parent has
@@ -72,7 +75,7 @@ class World:
             self.swarm = replace(self.swarm, faults=self.swarm.faults | draw_deaths(seed))
         self.clock = Clock(random.Random(self.rng.random()))
         self.names = [f"host{h}-w{n}" for h in range(self.swarm.hosts) for n in range(self.swarm.workers)]
-        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras)
+        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras, self.once)
         self.is_calm = False  # no more faults
         self.busy_until_s: dict[str, float] = {}  # workers that are silent but at work
         self.partitions: set[frozenset[str]] = set()

@@ -13,6 +13,7 @@ from jupyter_dist.core.scheduler import (
     code,
     completion,
     dispatch,
+    doubt,
     explaining,
     invariants,
     keeping,
@@ -293,6 +294,8 @@ class SchedulerMachine:
     def written(self, number: int, now: float) -> None:
         """Note that the changes of all batches up to this one are on the disk; `tick` tells those who wait for it."""
         self.state.ledger.on_written(number, now)
+        if self.state.once.unsent:
+            self.state.once.send_at_s = now
 
     def on_trouble(self, words: str, now: float) -> None:
         """Note why nothing is written down any more; watchers hear of it with the next `tick`."""
@@ -307,6 +310,8 @@ class SchedulerMachine:
             _grant_asked(state, now)
         if state.doubtful and replay.is_recovered(state, now):
             replay.give_up_doubtful(state, now)
+        if state.once.in_doubt and replay.is_recovered(state, now):
+            doubt.give_up(state, now)
         if state.moves.is_active:
             retiring.advance(state, now)
             moving.advance(state, now)
@@ -330,6 +335,7 @@ class SchedulerMachine:
         for other_s in (
             observing.deadline(state),
             state.retract_at_s,
+            state.once.send_at_s,
             state.ledger.ack_due_s,
             state.recover_until_s,
             state.adaptation.due_s if state.adaptation is not None else None,
@@ -343,6 +349,8 @@ class SchedulerMachine:
         """Do what time asks for."""
         state = self.state
         self._note_time(now)
+        if state.once.send_at_s is not None:
+            doubt.send_written(state, now)
         if now >= self._look_s:
             membership.on_tick(state, now)
             self._look_s = max(now + LOOK_S_MIN, min(now + state.settings.heartbeat_s, membership.next_silent_s(state)))

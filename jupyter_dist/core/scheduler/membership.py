@@ -6,7 +6,7 @@ is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lea
 
 from math import inf
 
-from jupyter_dist.core.scheduler import code, lineage, overdue, recovery, rejoining, replay, submission
+from jupyter_dist.core.scheduler import code, doubt, lineage, overdue, recovery, rejoining, replay, submission
 from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import TASKS, Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
@@ -46,6 +46,7 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
         return
     for older in tuple(state.members.values()):
         if older.name == message.name and older.pid == message.pid:
+            doubt.expect(state, older, now)
             lose(state, older, "it came back with a new connection", None, now)
         elif older.name == message.name:  # a process that is dead: its certificate may still be on its way
             on_worker_gone(state, older, "it came back as a new process", now)
@@ -59,6 +60,8 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     state.say(incarnation, _welcome(state, incarnation, message.name))
     code.greet(state, member)
     rejoining.take_back(state, member, message, now)
+    if state.once.in_doubt:
+        doubt.on_return(state, member, message, now)
 
 
 def admit_parked(state: State, now: float) -> None:
@@ -81,7 +84,8 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
     """Note the end of a worker's connection; while its nanny may tell how it died, what it ran waits for that word."""
     if member.state == "dying":
         return
-    if (member.processing or member.waiting) and nanny_of(state, member) is not None:
+    may_be_told = nanny_of(state, member) is not None or doubt.has_any(member)
+    if (member.processing or member.waiting) and may_be_told:
         member.state = "dying"
         member.resolve_by_s = now + state.settings.certificate_wait_s
         state.refresh(member)
@@ -162,6 +166,8 @@ def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) 
         if member.name == certificate.worker and member.pid == certificate.pid:
             lose(state, member, certificate.words, certificate, now)
             state.effects.closes[member.incarnation] = certificate.words
+    if state.once.in_doubt:
+        recovery.on_certificate(state, certificate, now)
 
 
 # -- clients ---------------------------------------------------------------------------------------------------------

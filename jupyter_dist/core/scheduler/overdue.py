@@ -63,14 +63,15 @@ def fail_overrun(state: State, task: Task, certificate: DeathCertificate, now: f
         state.record_task("retried", now, task, certificate.worker, certificate.words)
         lineage.requeue(state, task, now)
         return
-    text = "\n".join(
-        [
-            certificate.words,
-            *([f"Its last output:\n{certificate.output}"] if certificate.output else []),
-            *([f"Where it was:\n{certificate.stack}"] if certificate.stack else []),
-        ]
-    )
-    error = ErrorInfo(
-        "TaskOverrunError", text, certificate.stack, kind=OVERRUN, key=task.key, certificates=task.certificates
-    )
-    lineage.fail(state, task, error, now, certificate.worker)
+    lineage.fail(state, task, describe(task), now, certificate.worker)
+
+
+def describe(task: Task) -> ErrorInfo:
+    """Return the error of a task whose process was ended for its time."""
+    last = task.certificates[-1]
+    text = last.words
+    if last.output:
+        text += f"\nIts last output:\n{last.output}"
+    if last.stack:
+        text += f"\nWhere it was:\n{last.stack}"
+    return ErrorInfo("TaskOverrunError", text, last.stack, kind=OVERRUN, key=task.key, certificates=task.certificates)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import lineage, moving
+from jupyter_dist.core.scheduler import doubt, lineage, moving, once
 from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED
 from jupyter_dist.core.scheduler.dispatch import withdraw
 from jupyter_dist.core.scheduler.goals import goal, list_going
@@ -34,6 +34,8 @@ from jupyter_dist.messages import (
     SetWorkers,
     StopAttempt,
 )
+
+IN_THE_WAY = "its worker was to leave, without which what it waited for could not begin"
 
 
 def choose_leaving(members: Iterable[Member], count: int) -> list[Member]:
@@ -212,7 +214,7 @@ def _is_in_the_way(state: State, member: Member) -> bool:
         return bool(state.counts[QUEUED]) and coming <= 0
     return any(
         suits_ever(member, names, needed) and not any(suits_ever(other, names, needed) for other in running)
-        for (names, loose, needed), queue in state.restricted.items()
+        for (names, loose, needed, _once), queue in state.restricted.items()
         if not loose and any(map(is_live, queue))
     )
 
@@ -220,9 +222,13 @@ def _is_in_the_way(state: State, member: Member) -> bool:
 def _give_back_waiting(state: State, member: Member, now: float) -> None:
     """Have what waits on a worker run elsewhere: what it waits for would never come."""
     for attempt, task in tuple(member.waiting.items()):
-        if task is not None:
-            state.detach(task, zombie=True)
-            state.say(member.incarnation, StopAttempt(attempt))
+        if task is None:
+            continue
+        state.detach(task, zombie=True)
+        state.say(member.incarnation, StopAttempt(attempt))
+        if task.options.once:
+            doubt.lose(state, task, once.describe(task, IN_THE_WAY, "waited"), now, member.name)
+        else:
             state.record_task("retried", now, task, member.name)
             lineage.requeue(state, task, now)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import keeping, lineage, recovery
+from jupyter_dist.core.scheduler import keeping, lineage, once, recovery
 from jupyter_dist.core.scheduler.arcs import ERRED, FORGOTTEN, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
@@ -53,6 +53,8 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
             specs.append(spec)
         else:
             state.ledger.want(session, task, spec.wish)
+            if task.state == RELEASED:
+                once.renew(state, task)  # its user wants it to run
         state.want(session, task, spec.wish)
         tell_now(state, session, task)
         lineage.activate(state, task, now)
@@ -191,6 +193,9 @@ def on_retry(state: State, session: Session, message: RetryKeys, now: float) -> 
         if task.state == ERRED and task not in again:
             again[task] = None
             stack.extend(task.dependencies)
+            culprit = state.tasks.get(task.error.key) if task.error is not None else None
+            if culprit is not None and culprit.state == RELEASED:
+                once.renew(state, culprit)
     for task in again:
         lineage.forgive(state, task, now)
     for task in again:

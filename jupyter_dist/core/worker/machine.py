@@ -163,6 +163,10 @@ class WorkerMachine:
         """Return the attempts that run although they were interrupted."""
         return rejoining.list_stopping(self._state)
 
+    def list_spent(self) -> tuple[int, ...]:
+        """Return what a scheduler is told besides: the attempts of tasks that are not run twice that have ended."""
+        return rejoining.list_spent(self._state)
+
     def count_held(self) -> tuple[int, int]:
         """Return how many results are held, and their bytes."""
         return len(self._state.held), self._state.held_bytes

@@ -123,6 +123,7 @@ def on_ended(state: State, event: Ended) -> None:
         says.append(_explain_timeout(reply, attempt) if attempt.timed_out else reply)
     elif isinstance(reply, InputMissing):
         state.unwanted.discard(reply.attempt)
+        state.once.discard(reply.attempt)  # its code did not begin
         says.append(reply)
     elif attempt.stopped:
         says.append(msgspec.structs.replace(reply, value=None, nbytes=0))

@@ -38,7 +38,7 @@ def function(label="f"):
     return FunctionBody(f"id-{label}", label, b"body")
 
 
-def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack="", waiting=()):
+def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack="", waiting=(), ended=None):
     return DeathCertificate(
         worker=worker,
         host="h",
@@ -52,6 +52,7 @@ def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output=""
         words=f"{worker} died by {cause}",
         died_s=0.0,
         waiting=tuple(waiting),
+        ended=ended,
     )
 
 
@@ -135,11 +136,12 @@ class Bench:
         for worker in workers:
             self.say(worker, WorkerSample((), 0, 0.0, 0, 0))
 
-    def die(self, worker, nanny, attempts=(), cause="signal", *, waiting=()):
+    def die(self, worker, nanny, attempts=(), cause="signal", *, waiting=(), ended=None):
         """Have a worker die with a certificate: the connection first, as it mostly is."""
         member = self.state.members[worker]
         self.say(worker, Disconnected("end of stream"))
-        self.say(nanny, WorkerDied(certificate(member.name, member.pid, attempts, cause, waiting=waiting)))
+        died = certificate(member.name, member.pid, attempts, cause, waiting=waiting, ended=ended)
+        self.say(nanny, WorkerDied(died))
 
     # -- tasks
 

@@ -145,6 +145,20 @@ def test_timeout_that_ends_the_process_uses_a_retry_and_blames_no_neighbour(benc
     assert len(erred.error.certificates) == 2
 
 
+def test_timeout_of_a_task_that_is_not_run_twice_errs_with_its_certificate_too(bench):
+    client, nanny, worker = begin(bench)
+    bench.submit(client, "a", timeout_s=1.0, once=True)
+    bench.write()
+    attempt = bench.attempt("a")
+    for _ in range(7):
+        bench.beat(worker)
+        see(bench, nanny, attempt)
+    assert bench.heard(nanny, AbortWorker)
+    bench.die(worker, nanny, (attempt,), "overrun")
+    (erred,) = bench.heard(client, KeyErred)
+    assert (erred.error.kind, len(erred.error.certificates)) == ("overrun", 1)
+
+
 def test_timeout_counts_from_the_moment_the_attempt_is_inside(bench):
     client, nanny, worker = begin(bench)
     bench.submit(client, "a")
