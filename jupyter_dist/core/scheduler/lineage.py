@@ -11,7 +11,7 @@ from jupyter_dist.core.scheduler import keeping, once
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, FORGOTTEN, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Task
 from jupyter_dist.core.scheduler.state import State
-from jupyter_dist.messages import ErrorInfo, ErrorView, FreeKeys, KeyErred, KeyFinished, StopAttempt
+from jupyter_dist.messages import ErrorInfo, ErrorView, FreeKeys, KeyErred, KeyFinished
 
 
 def activate(state: State, task: Task, now: float) -> None:
@@ -181,12 +181,8 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
 def _let_go(state: State, task: Task, now: float, *, force: bool) -> None:
     if task.spent is not None:
         once.let_go(state, task)
-    if task.state == PROCESSING and task.member is not None:
-        member, attempt = task.member, task.attempt
-        state.detach(task, zombie=True)
-        state.say(member.incarnation, StopAttempt(attempt, force))
-        if force:
-            member.ends_by_s[attempt] = now + state.settings.stop_grace_s
+    if task.state == PROCESSING:
+        state.give_up(task, now, force=force)
     elif task.state == MEMORY:
         for member in task.holders:
             state.drop_replica(task, member)

@@ -32,7 +32,7 @@ def on_pulse(state: State, member: Member, pulse: ProcessPulse, now: float) -> s
             if now >= member.ends_by_s.setdefault(attempt, now + allowed_s):
                 _abort(state, member, task)
         elif now >= member.ends_by_s.get(attempt, now + 1):
-            return f"a task did not end within {state.settings.stop_grace_s:g} s after it was stopped by force"
+            return f"a task did not end within {state.settings.stop_grace_s:g} s after it was interrupted"
     return ""
 
 

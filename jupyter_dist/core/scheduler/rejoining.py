@@ -45,9 +45,7 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
 def _supersede(state: State, task: Task, now: float) -> None:
     """Give an attempt up that was said to run, for a newer one: there is none before the end of the older is known."""
     if task.member is not None:
-        member, attempt = task.member, task.attempt
-        state.detach(task, zombie=True)
-        state.say(member.incarnation, StopAttempt(attempt))
+        state.give_up(task, now)
         lineage.requeue(state, task, now)
 
 
@@ -74,10 +72,8 @@ def _take_held(state: State, member: Member, held: HeldResult, now: float) -> bo
 
 
 def _finish(state: State, task: Task, member: Member, held: HeldResult, now: float) -> None:
-    if task.state == PROCESSING and task.member is not None:
-        other, attempt = task.member, task.attempt
-        state.detach(task, zombie=True)
-        state.say(other.incarnation, StopAttempt(attempt))
+    if task.state == PROCESSING:
+        state.give_up(task, now)
     task.made_by = held.attempt
     if task.options.once:
         once.take(state, task, held.attempt, member)

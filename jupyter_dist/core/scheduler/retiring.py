@@ -32,7 +32,6 @@ from jupyter_dist.messages import (
     RestartWorkers,
     RetireWorkers,
     SetWorkers,
-    StopAttempt,
 )
 
 IN_THE_WAY = "its worker was to leave, without which what it waited for could not begin"
@@ -221,11 +220,10 @@ def _is_in_the_way(state: State, member: Member) -> bool:
 
 def _give_back_waiting(state: State, member: Member, now: float) -> None:
     """Have what waits on a worker run elsewhere: what it waits for would never come."""
-    for attempt, task in tuple(member.waiting.items()):
+    for task in tuple(member.waiting.values()):
         if task is None:
             continue
-        state.detach(task, zombie=True)
-        state.say(member.incarnation, StopAttempt(attempt))
+        state.give_up(task, now)
         if task.options.once:
             doubt.lose(state, task, once.describe(task, IN_THE_WAY, "waited"), now, member.name)
         else:

@@ -36,7 +36,7 @@ from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import FunctionEntry, Member, Nanny, PendingRestart, Session, Tally, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import FreeKeys, FunctionBody, Message, RegisterWorker, TaskOptions
+from jupyter_dist.messages import FreeKeys, FunctionBody, Message, RegisterWorker, StopAttempt, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -440,6 +440,17 @@ class State:
         task.member = None
         task.attempt = 0
         self.refresh(member)
+
+    def give_up(self, task: Task, now: float, *, force: bool = False) -> None:
+        """Have a task's attempt be nobody's any more; its worker gives it back or lets it end, by force at once."""
+        member, attempt = task.member, task.attempt
+        if member is None:
+            return
+        self.detach(task, zombie=True)
+        self.say(member.incarnation, StopAttempt(attempt, force))
+        timeout_s = 0.0 if force else task.options.timeout_s
+        if force or timeout_s:
+            member.ends_by_s[attempt] = now + timeout_s + self.settings.stop_grace_s
 
     def bury_zombie(self, member: Member, attempt: int) -> bool:
         """Free the slot of an attempt nobody wanted. Return whether it had one."""

@@ -35,7 +35,7 @@ def test_stop_by_force_that_is_not_followed_replaces_the_process_after_the_grace
     see(bench, nanny, attempt)
     (replaced,) = bench.heard(nanny, ReplaceWorkers)
     assert replaced.names == ("w0",)
-    assert "did not end within 2 s" in replaced.reason
+    assert "did not end within 2 s after" in replaced.reason
     assert worker not in bench.state.members
 
 
@@ -62,6 +62,18 @@ def test_stop_without_force_replaces_nobody(bench):
         bench.beat(worker)
         see(bench, nanny, attempt)
     assert not bench.heard(nanny, ReplaceWorkers)
+
+
+def test_stop_without_force_of_what_has_a_timeout_replaces_its_process_after_that(bench):
+    client, nanny, _worker = begin(bench)
+    bench.submit(client, "a", timeout_s=1.0)
+    attempt = bench.attempt("a")
+    bench.say(client, Cancel(("a",)))
+    for _ in range(5):
+        see(bench, nanny, attempt)
+    assert not bench.heard(nanny, ReplaceWorkers)
+    see(bench, nanny, attempt)
+    assert bench.heard(nanny, ReplaceWorkers)
 
 
 def test_stop_by_force_of_what_is_in_hand_behind_another_leaves_that_one_alone(bench):
