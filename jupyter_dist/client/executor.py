@@ -185,7 +185,7 @@ class Executor(
                 await Aside(self._own_cluster.close)
             raise
         self._readers = Readers(info, self.settings)
-        self._results = Results(session, self._readers, self.loop)
+        self._results = Results(self, session, self._readers, self.loop)
         self._feed = Feed(session)
         self._session = session
         current.add(self, as_default=self._set_as_default)

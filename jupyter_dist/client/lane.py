@@ -204,7 +204,7 @@ class _Flight:
         elif wish.error is not None:
             self.end(error=PackedError(functools.partial(load_exception, wish.error)))
         elif wish.value is not None:
-            self.end(load=functools.partial(load_value, wish, [wish.value]))
+            self.end(load=functools.partial(load_value, wish, [wish.value], self._lane.owner))
         else:
             self.end(load=functools.partial(getattr, wish, "loaded"))
 
@@ -214,7 +214,7 @@ class _Flight:
         except BaseException as error:  # noqa: BLE001 - lost, cancelled or raised anew: it is this call's outcome
             self.end(error=error)
         else:
-            self.end(load=functools.partial(load_value, wish, buffers))
+            self.end(load=functools.partial(load_value, wish, buffers, self._lane.owner))
 
     def end(self, *, error: BaseException | None = None, load: Callable[[], object] | None = None) -> None:
         """Set the outcome of the call: its error, or how its value is loaded."""

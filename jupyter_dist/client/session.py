@@ -197,16 +197,18 @@ class Session:
         origins = {wish.error.key for wish in wishes if wish.error is not None}
         return [wish for wish in self.table.by_key.values() if wish.error is not None and wish.error.key in origins]
 
-    def put(self, key: str, value: bytes, type_name: str) -> Wish:
-        """Make a value known to the cluster under a key."""
+    def put(self, key: str, value: bytes, type_name: str, speaks_of: tuple[str, ...] = ()) -> Wish:
+        """Make a value known to the cluster under a key; it holds what the futures in it stand for."""
         with self.lock:
             self.check_open()
             wish, is_new = self.table.wish(key, "scatter")
             if is_new:
-                self._say(PutValue(key, value, type_name, wish.number))
+                self._say(PutValue(key, value, type_name, wish.number, speaks_of=speaks_of))
         return wish
 
-    def put_stored(self, key: str, name: str, nbytes: int, type_name: str) -> tuple[Wish, bool]:
+    def put_stored(
+        self, key: str, name: str, nbytes: int, type_name: str, speaks_of: tuple[str, ...] = ()
+    ) -> tuple[Wish, bool]:
         """Make a value in the host's object store known under a key; return also whether it is used.
 
         It is not used when the key was known already.
@@ -215,7 +217,7 @@ class Session:
             self.check_open()
             wish, is_new = self.table.wish(key, "scatter")
             if is_new:
-                self._say(PutValue(key, b"", type_name, wish.number, name, nbytes))
+                self._say(PutValue(key, b"", type_name, wish.number, name, nbytes, speaks_of))
         return wish, is_new
 
     def drop(self, wish: Wish) -> None:

@@ -96,6 +96,7 @@ def test_story_that_failed_once_passes(path):
                 "has_extras",
                 "has_nesting",
                 "has_memory",
+                "has_speaking",
             )
         }
         outcome = simulate(story["seed"], story["events"], **has)

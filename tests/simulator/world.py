@@ -17,6 +17,7 @@ from tests.simulator.extras import Extras
 from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
 from tests.simulator.plans import Plans
+from tests.simulator.speaking import Speaking
 from tests.simulator.store import Store
 from tests.simulator.swarm import Swarm, draw, draw_deaths, quieten
 
@@ -52,12 +53,14 @@ class World:
         has_extras: bool,
         has_nesting: bool,
         has_memory: bool,
+        has_speaking: bool,
     ) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
         self.has_moves = has_moves
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.nesting = Nesting(seed, is_used=has_nesting)
+        self.speaking = Speaking(seed, is_used=has_speaking)
         self.memory = MemoryPlan(seed, is_used=has_memory)
         is_plain = not self.nesting.is_used  # a child may need what its parent has
         self.extras = Extras(seed, is_used=has_extras and is_plain)
