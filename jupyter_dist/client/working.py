@@ -194,7 +194,8 @@ class Working(Front):
         workers
             As `submit`; or a list or an iterator with one set of workers for each call.
         maxsize
-            For iterators and queues: how many futures are made ahead of their reader.
+            For iterators and queues: how many futures are made ahead of their reader. An iterator that waits for a
+            future of this map needs 1: it is read where the futures are, and cannot be given one meanwhile.
         pure, allow_other_workers, retries, priority, timeout, resources
             As `submit`, for each call.
 
@@ -250,7 +251,7 @@ class Working(Front):
         workers
             Names or hosts of the workers that shall have it. All workers of a host have it, so nothing depends on it.
         broadcast
-            Whether all, or how many workers shall have it. Nothing depends on it either.
+            Whether all, or how many workers shall have it; of more than there are, all. Nothing depends on it either.
         maxsize
             For a queue: how many futures are made ahead of their reader.
 
@@ -267,6 +268,8 @@ class Working(Front):
         """
         check_broadcast(broadcast)
         workers = named_workers(workers)
+        if workers == ():
+            raise UsageError("workers is empty: name at least one, or leave it out")
         check_count("maxsize", maxsize, least=1)
         self.session.check_open()
         if feeding.are_queues([data]):
@@ -319,6 +322,8 @@ class Working(Front):
             As `Future.result`.
         UsageError
             ``errors`` is neither, or a future is of another executor.
+        TypeError
+            It is no future and no such container, or futures are in another one, where they would stay what they are.
         """
         __tracebackhide__ = True
         if errors not in ("raise", "skip"):
@@ -326,6 +331,7 @@ class Working(Front):
         check_count("maxsize", maxsize)
         if isinstance(futures, KeysView | ValuesView | ItemsView):
             futures = list(futures)
+        containers.check_gathered(futures)
         results = self.results
         if feeding.are_queues([futures]):
             feeder = feeding.Feeder(self, lambda item: block(results.gather([item], errors)), lambda error: error)

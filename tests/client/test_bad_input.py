@@ -6,9 +6,11 @@ import asyncio
 import gc
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
+import numpy as np
 import pytest
 
 from jupyter_dist import Executor, Future, as_completed, wait
@@ -79,6 +81,20 @@ def test_empty_containers_are_fine_and_say_nothing(executor):
     executor.cancel([])
     executor.cancel({"a": []})
     executor.retry(())
+
+
+@pytest.mark.parametrize("hide", [deque, lambda futures: np.array(futures, object)], ids=["deque", "array"])
+def test_futures_in_a_container_that_is_not_looked_into_are_refused(quiet, hide):
+    futures = quiet.executor.map(inc, range(2))
+    for call in (quiet.executor.gather, quiet.executor.cancel, quiet.executor.retry):
+        with pytest.raises(TypeError, match=r"futures are looked for in list.*(deque|ndarray): give a list"):
+            call([1, (hide(futures),)])
+    assert {future.status for future in futures} == {"pending"}
+
+
+def test_containers_without_futures_inside_what_is_gathered_are_values(quiet):
+    values = [1, deque([2]), np.array(["x"], object), None]
+    assert quiet.executor.gather(values)[:2] == values[:2]
 
 
 def test_futures_in_any_iterable_are_cancelled_and_retried(quiet):
