@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
-from jupyter_dist.client.session import CallSpec
 from jupyter_dist.client.shipping import Shipping
+from jupyter_dist.client.wishes import CallSpec
 from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.messages import FunctionBody, TaskOptions
