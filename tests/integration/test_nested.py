@@ -415,6 +415,11 @@ def add_up(begun):
     return sum(get_executor().gather(begun["futures"]))
 
 
+def wait_until_let_go(executor, keys):
+    """Return when the cluster has none of these results any more."""
+    wait_until(lambda: executor.nbytes(summary=False).keys().isdisjoint(keys), f"{len(keys)} results are let go")
+
+
 def test_future_that_a_task_returns_is_good_at_its_client(executor):
     assert executor.submit(lambda: get_executor().submit(inc, 1)).result(PATIENCE_S).result(PATIENCE_S) == 2
     assert executor.submit(begin_inc_in_a_loop, 2).result(PATIENCE_S).result(PATIENCE_S) == 3
@@ -430,19 +435,21 @@ def test_futures_inside_a_result_are_good_at_client_and_dependents_and_leave_not
     wait([outer], timeout=PATIENCE_S)
     futures = outer.result(PATIENCE_S)["futures"]
     assert total.result(PATIENCE_S) == sum(range(1, 51))
+    keys = [outer.key, total.key, *(future.key for future in futures)]
     del outer, total
     assert executor.gather(futures) == list(range(1, 51))
     del futures
-    wait_until(lambda: not any(executor.snapshot().counts.values()), "nothing is left on the cluster")
+    wait_until_let_go(executor, keys)
 
 
 def test_chain_of_returned_futures_is_followed_to_its_end(executor):
     found = executor.submit(begin_chain, 30)
+    keys = []
     while not isinstance(found, str):
+        keys.append(found.key)
         found = found.result(PATIENCE_S)
-    assert found == "end"
-    del found
-    wait_until(lambda: not any(executor.snapshot().counts.values()), "nothing is left on the cluster")
+    assert (found, len(keys)) == ("end", 31)
+    wait_until_let_go(executor, keys)
 
 
 def test_returned_future_is_of_the_executor_that_reads_it(executor):
@@ -466,7 +473,16 @@ def test_returned_future_is_good_after_its_worker_and_the_scheduler_died(own_exe
 def test_futures_in_scattered_data_are_kept_with_it(executor):
     inner = [executor.submit(inc, 80), executor.submit(inc, 81)]
     (data,) = executor.scatter([inner])
+    keys = [data.key, *(future.key for future in inner)]
     del inner
     assert executor.submit(lambda pair: sum(get_executor().gather(pair)), data).result(PATIENCE_S) == 163
     del data
-    wait_until(lambda: not any(executor.snapshot().counts.values()), "nothing is left on the cluster")
+    wait_until_let_go(executor, keys)
+
+
+@pytest.mark.parametrize("padding", [0, 1_000_000], ids=["small", "large"])
+def test_futures_in_a_result_of_a_concurrent_executor_are_good_when_it_is_read(executor, padding):
+    with executor.as_concurrent() as pool:
+        done = pool.submit(begin_many, 3, padding)
+        assert done.exception(PATIENCE_S) is None
+        assert executor.gather(done.result()["futures"]) == [1, 2, 3]
