@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import queue
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -163,5 +164,13 @@ def _replace(value: Any, skip_failed: bool) -> Any:
         return type(value)(*kept) if hasattr(value, "_fields") else type(value)(kept)
     if isinstance(value, dict):
         pairs = {name: _replace(item, skip_failed) for name, item in value.items()}
-        return {name: item for name, item in pairs.items() if item is not SKIPPED}
+        results = {name: item for name, item in pairs.items() if item is not SKIPPED}
+        return results if type(value) is dict else _of_the_same_kind(value, results)
     return value
+
+
+def _of_the_same_kind(value: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
+    new = copy.copy(value)  # with its default factory, or whatever else it has
+    new.clear()
+    new.update(items)
+    return new

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import queue
 import threading
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
@@ -90,6 +90,15 @@ def test_futures_in_a_container_that_is_not_looked_into_are_refused(quiet, hide)
         with pytest.raises(TypeError, match=r"futures are looked for in list.*(deque|ndarray): give a list"):
             call([1, (hide(futures),)])
     assert {future.status for future in futures} == {"pending"}
+
+
+def test_dict_of_another_kind_stays_what_it_is(quiet):
+    future = quiet.executor.submit(inc, 1)
+    quiet.finish(future, 2)
+    gathered = quiet.executor.gather([defaultdict(list, a=future), OrderedDict(b=future)])
+    assert gathered == [{"a": 2}, {"b": 2}]
+    assert [type(item) for item in gathered] == [defaultdict, OrderedDict]
+    assert gathered[0]["new"] == []
 
 
 def test_containers_without_futures_inside_what_is_gathered_are_values(quiet):
