@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jupyter_dist.client import feeding, future
 from jupyter_dist.client.calls import PackedCall, check_key, pack_call
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.orphans import failed_wish
 from jupyter_dist.errors import UsageError
@@ -124,6 +125,7 @@ class Mapper:
         return made
 
     def _map_lazily(self, items: Iterator[Item], ahead_max: int) -> Iterator[Future]:
+        __tracebackhide__ = True
         ahead: deque[Future] = deque()
         failure: Exception | None = None
         is_over = False
@@ -134,7 +136,11 @@ class Mapper:
                 break
             yield ahead.popleft()
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            except Exception as error:
+                hide_frames(error)
+                raise
 
     def _read(self, items: Iterator[Item], ahead: deque[Future], ahead_max: int) -> tuple[Exception | None, bool]:
         """Read calls as far ahead as it may be, and say whether there are no more.

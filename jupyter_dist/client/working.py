@@ -286,8 +286,17 @@ class Working(Front):
         if type(data) in (list, tuple, set, frozenset):
             return type(data)(self._scatter_one(item) for item in data)
         if isinstance(data, Iterator):
-            return (self._scatter_one(item) for item in data)
+            return self._scatter_each(data)
         return self._scatter_one(data)
+
+    def _scatter_each(self, data: Iterator[Any]) -> Iterator[Future]:
+        __tracebackhide__ = True
+        try:
+            for item in data:
+                yield self._scatter_one(item)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def _scatter_one(self, value: Any, key: str | None = None) -> Future:
         return Future(self, scatter_one(self.session, self.readers.store, value, key))
