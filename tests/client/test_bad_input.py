@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,6 +66,13 @@ def test_foreign_future_is_refused(executor, foreign, name):
     with pytest.raises(UsageError, match=r"another executor|waits for no future"):
         FOREIGN[name](executor, foreign)
     assert foreign.status == "pending"
+
+
+def test_future_of_another_cluster_that_a_function_closes_over_is_refused(executor, foreign):
+    box = SimpleNamespace(future=foreign)
+    for call in (lambda: executor.submit(lambda: foreign), lambda: executor.map(len, [box])):
+        with pytest.raises(UsageError, match="belongs to another cluster"):
+            call()
 
 
 def test_empty_containers_are_fine_and_say_nothing(executor):

@@ -12,7 +12,7 @@ import traceback
 import pytest
 
 import jupyter_dist
-from jupyter_dist import Executor, as_completed, default_executor, get_executor, wait
+from jupyter_dist import Executor, Variable, as_completed, default_executor, get_executor, wait
 from jupyter_dist.errors import ClusterClosedError, FutureCancelledError, TaskTimeoutError, UsageError
 from jupyter_dist.settings import Settings
 from tests.integration.conftest import wait_until
@@ -486,3 +486,13 @@ def test_futures_in_a_result_of_a_concurrent_executor_are_good_when_it_is_read(e
         done = pool.submit(begin_many, 3, padding)
         assert done.exception(PATIENCE_S) is None
         assert executor.gather(done.result()["futures"]) == [1, 2, 3]
+
+
+async def hand_on(box):
+    executor = get_executor()
+    await Variable("passed on", executor).set(box.future)
+    return await executor.submit(inc, box.future)
+
+
+def test_coroutine_passes_on_a_future_that_came_with_its_arguments(executor):
+    assert executor.submit(hand_on, Box(executor.submit(inc, 90))).result(PATIENCE_S) == 92
