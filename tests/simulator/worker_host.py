@@ -13,7 +13,6 @@ from itertools import count
 from typing import Any
 
 from jupyter_dist.core.machine import Disconnected
-from jupyter_dist.core.scheduler.records import TASKS
 from jupyter_dist.core.worker.effects import (
     Effects,
     Fetched,
@@ -49,11 +48,11 @@ from jupyter_dist.messages import (
     TaskOutput,
     WorkerSample,
 )
-from tests.simulator.client_host import ClientHost
 from tests.simulator.disk import Disk
 from tests.simulator.network import Link
 from tests.simulator.parties import Parties
 from tests.simulator.plans import LARGE_NBYTES, Plan, value_of
+from tests.simulator.task_session import TaskSession
 
 TURN_S = 2e-4  # what a thread takes at most to notice something
 
@@ -75,27 +74,6 @@ class Run:
     def attempt(self) -> int:
         """The number of the attempt."""
         return self.ready.task.attempt
-
-
-class TaskSession(ClientHost):
-    """The session of a worker's tasks. It lives in the worker's process: what that does not hear, it does not either."""
-
-    kind = TASKS
-    linger_s = 0.5
-
-    def __init__(self, worker: WorkerHost, name: str) -> None:
-        self.pid = worker.pid
-        self._worker = worker
-        super().__init__(worker.parties, name, name)
-
-    def _connect(self) -> None:
-        self._worker.do(super()._connect)
-
-    def received(self, link: Link, messages: Sequence[Any]) -> None:
-        self._worker.do(partial(super().received, link, messages))
-
-    def disconnected(self, link: Link, reason: str) -> None:
-        self._worker.do(partial(super().disconnected, link, reason))
 
 
 class WorkerHost:
@@ -120,7 +98,6 @@ class WorkerHost:
         self.slots: list[Run | None] = [None] * self.world.swarm.slots
         self.aside: list[Run] = []  # those that wait without a slot
         self.returning: list[Run] = []  # those of them that could go on
-        self.spoken: dict[int, str] = {}  # attempt -> the key of the future that it, or its result, holds here
         self.tasks: TaskSession | None = None  # the session of its tasks
         self._link: Link | None = None
         self._is_welcome = False
@@ -395,21 +372,17 @@ class WorkerHost:
 
     def _speak(self, run: Run, plan: Plan) -> None:
         child = self.world.speaking.child(plan, self.world.plans, self.world.swarm)
-        if child is None:
-            return
-        self.world.nesting.bear(plan, child)
-        self._open_session().submit([child], plan.key)
-        self.spoken[run.attempt] = run.spoken = child.key
+        if child is not None:
+            self.world.nesting.bear(plan, child)
+            self._open_session().begin_returned(run.attempt, child, plan.key)
+            run.spoken = child.key
 
     def _drop_spoken(self) -> None:
         """Let go of futures that neither a run nor its result keeps any more."""
-        begun = {run.attempt for run in self._begun()}
-        reported = {report.reply.attempt for report in self._reports if isinstance(report, Ended)}
-        for attempt in [number for number in self.spoken if number not in begun | reported]:
-            if attempt not in self.machine._state.futures:
-                key = self.spoken.pop(attempt)
-                if key not in self.spoken.values() and self.tasks is not None and key in self.tasks.held:
-                    self.tasks.drop([key])
+        if self.tasks is not None and self.tasks.returned:
+            begun = {run.attempt for run in self._begun()}
+            reported = {report.reply.attempt for report in self._reports if isinstance(report, Ended)}
+            self.tasks.drop_returned(begun | reported | self.machine._state.futures.keys())
 
     def _open_session(self) -> TaskSession:
         if self.tasks is None or not self.tasks.is_open:
