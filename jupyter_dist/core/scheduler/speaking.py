@@ -43,8 +43,7 @@ def _change(state: State, task: Task, spoken: tuple[Task, ...]) -> list[Task]:
             other.consumers += 1
     dropped = [other for other in before if other not in spoken]
     for other in dropped:
-        if other.speakers is not None:
-            del other.speakers[task]
-            other.consumers -= 1
+        (other.speakers or {}).pop(task, None)
+        other.consumers -= 1
     state.ledger.speak(task)
     return dropped

@@ -6,6 +6,7 @@ from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.replay import CLAIM_S
 from jupyter_dist.errors import InvariantError
 from jupyter_dist.messages import Cancel, CloseSession, HeldResult, KeyCancelled, KeyFinished, PutValue, WantKeys
+from jupyter_dist.messages.journal import RESULTS, SPEAK, SUBMISSION
 from tests.core.scheduler.bench import LARGE, Bench
 
 
@@ -137,7 +138,15 @@ def test_next_scheduler_keeps_what_values_speak_of(bench, value):
     assert not bench.state.tasks
     bench.succeed()
     assert not bench.state.tasks
-    assert not any(bench.records[kind] for kind in (4, 13))
+    assert not any(bench.records[kind] for kind in (RESULTS, SPEAK))
+
+
+def test_next_scheduler_forgets_of_what_a_task_speaks_whose_record_was_damaged(bench):
+    returned(bench)
+    bench.records[SUBMISSION].clear()
+    bench.succeed()
+    assert not bench.state.tasks
+    assert not bench.records[SPEAK]
 
 
 def test_worker_that_comes_back_says_what_a_value_speaks_of_that_was_not_written(bench):
