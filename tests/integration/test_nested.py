@@ -107,8 +107,8 @@ def test_cancel_by_force_strikes_parents_that_wait_in_any_thread(tmp_path, threa
 
 def wait_for_nobody(path):
     future = get_executor().submit(inc, str(path), workers="nobody")
-    path.touch()
     try:
+        path.touch()  # it may be struck as soon as this is seen
         future.result()
     except KeyboardInterrupt:
         path.with_suffix(".struck").touch()
