@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from jupyter_dist.client import travel
 from jupyter_dist.client.blocking import Opening
 from jupyter_dist.client.calls import check_own
 from jupyter_dist.client.front import Front
@@ -21,6 +20,7 @@ from jupyter_dist.client.packing import dump
 from jupyter_dist.client.waiting import Question
 from jupyter_dist.errors import ClusterClosedError, CoordinationError, DatasetError, PackingError, UsageError
 from jupyter_dist.messages import Coordinated, GiveUpRequest, MentionedFuture, Message, Parcel
+from jupyter_dist.protocol import travel
 
 FAULTS: dict[str, type[Exception]] = {"usage": UsageError, "taken": DatasetError}
 

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, Protocol
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.grouping import current_group
 from jupyter_dist.client.packing import make_key, pack_arguments
-from jupyter_dist.client.session import CallSpec
 from jupyter_dist.client.shipping import Shipping
+from jupyter_dist.client.wishes import CallSpec
 from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import PackingError, UsageError
+from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from jupyter_dist.settings import Settings
 
@@ -28,6 +29,7 @@ class Coded(Protocol):
     """A session, as far as packing needs one."""
 
     code: Shipping
+    info: ClusterInfo
 
 
 class Owner(Protocol):
@@ -75,7 +77,8 @@ def pack_call(
     PackingError
         An argument cannot be pickled, or all together are too large for a call.
     UsageError
-        A future is of another executor, or the local modules the arguments reach are too large.
+        A future is of another executor, or one that the call closes over of another cluster, or the local modules the
+        arguments reach are too large.
     CancelledError
         A future was cancelled.
     """
@@ -87,18 +90,27 @@ def pack_call(
             "`[data] = executor.scatter([data])` and pass that future instead"
         )
     check_own(owner, futures.values())
+    if held:
+        _check_near(owner, held)
     version = owner.session.code.cover(arguments)
     key = make_key(function, arguments, pure=pure, version=version) if key is None else check_key(key)
     return PackedCall(key, arguments, tuple(futures.values()), held)
 
 
-def check_own(owner: object, futures: Iterable[Future]) -> None:
+def check_own(owner: Owner, futures: Iterable[Future]) -> None:
     """Raise for futures that cannot be passed on: UsageError for another executor's, CancelledError for the cancelled."""
     for future in futures:
         if future.cancelled() or not future.wish.number:
             future.raise_failure()  # says by what; a wish without a number is no task's
-        if future.executor is not owner:
+        if future.executor.session is not owner.session:
             raise UsageError(f"{future!r} belongs to another executor: gather it there and pass its value")
+
+
+def _check_near(owner: Owner, held: Iterable[Future]) -> None:
+    """Raise UsageError for a future that travels and is of another cluster: no worker can do anything with it."""
+    for future in held:
+        if future.wish.number and future.executor.session.info.cluster != owner.session.info.cluster:
+            raise UsageError(f"{future!r} belongs to another cluster: gather it there and pass its value")
 
 
 def make_options(

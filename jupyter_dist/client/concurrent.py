@@ -19,6 +19,7 @@ from typing import Any
 
 from jupyter_dist.client.calls import check_callable, pack_call
 from jupyter_dist.client.concurrent_future import ConcurrentFuture
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.lane import Lane, Owner
 from jupyter_dist.client.packing import label_of, pack_function
 from jupyter_dist.errors import UsageError
@@ -178,6 +179,9 @@ def _yield_all(results: _MapResults) -> Iterator[Any]:
     try:
         while results.futures:
             yield results.take()
+    except BaseException as error:
+        hide_frames(error)
+        raise
     finally:
         for future in results.futures:
             future.cancel()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_dist.client.callbacks import run_later
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.pausing import wait_here
 from jupyter_dist.client.waiting import Gate
@@ -62,6 +63,9 @@ class ConcurrentFuture(concurrent.futures.Future[Any]):
             return self._value
         try:
             raise problem
+        except BaseException as error:
+            hide_frames(error)
+            raise
         finally:
             del problem, self  # the exception's traceback would keep itself alive
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+import queue
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from jupyter_dist.client.future import Future
@@ -24,7 +27,13 @@ class Owner(Protocol):
 
 
 def futures_in(value: Any) -> list[Future]:
-    """Return the futures in a nesting of list, tuple, set and dict, in order."""
+    """Return the futures in a nesting of list, tuple, set and dict, in order.
+
+    Raises
+    ------
+    TypeError
+        There are some in another container, where they would be overlooked.
+    """
     if isinstance(value, Future):
         return [value]
     if type(value) is list and all(type(item) is Future for item in value):
@@ -33,7 +42,26 @@ def futures_in(value: Any) -> list[Future]:
         return [future for item in value for future in futures_in(item)]
     if isinstance(value, dict):
         return [future for item in value.values() for future in futures_in(item)]
+    if isinstance(value, deque) or _is_array_of_objects(value):
+        _refuse_hidden(value)
     return []
+
+
+def _is_array_of_objects(value: object) -> bool:
+    return type(value).__name__ == "ndarray" and getattr(getattr(value, "dtype", None), "hasobject", False) is True
+
+
+def _refuse_hidden(value: Any) -> None:
+    if any(isinstance(item, Future) for item in getattr(value, "flat", value)):
+        raise TypeError(
+            f"futures are looked for in list, tuple, set and dict, and these are in a {type(value).__name__}: give a list"
+        )
+
+
+def check_gathered(value: object) -> None:
+    """Raise TypeError for what is neither a future nor a container that `gather` looks into."""
+    if not isinstance(value, (*KNOWN, Iterator, queue.Queue)):
+        raise TypeError(f"give a future, or a list, tuple, set, dict, iterator or queue of futures, not {brief(value)}")
 
 
 def futures_given(value: Any) -> list[Future]:
@@ -136,5 +164,13 @@ def _replace(value: Any, skip_failed: bool) -> Any:
         return type(value)(*kept) if hasattr(value, "_fields") else type(value)(kept)
     if isinstance(value, dict):
         pairs = {name: _replace(item, skip_failed) for name, item in value.items()}
-        return {name: item for name, item in pairs.items() if item is not SKIPPED}
+        results = {name: item for name, item in pairs.items() if item is not SKIPPED}
+        return results if type(value) is dict else _of_the_same_kind(value, results)
     return value
+
+
+def _of_the_same_kind(value: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
+    new = copy.copy(value)  # with its default factory, or whatever else it has
+    new.clear()
+    new.update(items)
+    return new

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from jupyter_dist.client import travel
 from jupyter_dist.client.session import Session
 from jupyter_dist.core.futures import Wish
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.ids import new_token
+from jupyter_dist.protocol import travel
 from jupyter_dist.protocol.framing import Buffer
 from jupyter_dist.protocol.payload import pack_inline, pack_value
 from jupyter_dist.storage.store import ObjectStore
@@ -42,14 +42,17 @@ def scatter_one(session: Session, store: ObjectStore, value: Any, key: str | Non
     with travel.noting() as futures:
         buffers = pack_value(value)
     _check_own(session, futures)
+    speaks_of = tuple(dict.fromkeys(future.key for future in futures))
     nbytes = sum(map(len, buffers))
     if nbytes > session.settings.inline_bytes_max:
-        return _store(session, store, buffers, key, kind)
+        return _store(session, store, buffers, key, kind, speaks_of)
     packed = bytes(buffers[0]) if len(buffers) == 1 else pack_inline(value)
-    return session.put(key, packed, kind)
+    return session.put(key, packed, kind, speaks_of)
 
 
-def _store(session: Session, store: ObjectStore, buffers: list[Buffer], key: str, kind: str) -> Wish:
+def _store(
+    session: Session, store: ObjectStore, buffers: list[Buffer], key: str, kind: str, speaks_of: tuple[str, ...]
+) -> Wish:
     nbytes = sum(map(len, buffers))
     limit = session.settings.object_bytes_max
     if nbytes > limit:
@@ -60,7 +63,7 @@ def _store(session: Session, store: ObjectStore, buffers: list[Buffer], key: str
     name, _size = store.write(buffers)
     is_used = False
     try:
-        wish, is_used = session.put_stored(key, name, nbytes, kind)
+        wish, is_used = session.put_stored(key, name, nbytes, kind, speaks_of)
     finally:
         if not is_used:
             store.remove([name])

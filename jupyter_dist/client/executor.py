@@ -185,7 +185,7 @@ class Executor(
                 await Aside(self._own_cluster.close)
             raise
         self._readers = Readers(info, self.settings)
-        self._results = Results(session, self._readers, self.loop)
+        self._results = Results(self, session, self._readers, self.loop)
         self._feed = Feed(session)
         self._session = session
         current.add(self, as_default=self._set_as_default)
@@ -198,8 +198,8 @@ class Executor(
 
     def share(self, other: Executor) -> None:
         """Be another front of another executor's session, instead of starting."""
-        self._readers, self._results, self._feed = other.readers, other.results, other.feed
-        self._session = other.session
+        self._readers, self._feed, self._session = other.readers, other.feed, other.session
+        self._results = Results(self, other.session, other.readers, self.loop)
         current.add(self, as_default=self._set_as_default)
 
     def __await__(self) -> Generator[Any, Any, Self]:

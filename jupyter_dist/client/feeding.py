@@ -71,13 +71,16 @@ class Feeder:
     def _run(self, sources: Sequence[AnyQueue], out: FedQueue) -> None:
         try:
             while not self._owner.is_closed:
-                row = [self._take(source) for source in sources]
-                for item in self._made(row):
-                    self._put(out, item)
+                self._feed([self._take(source) for source in sources], out)
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever reads the queue is told
             out.put_last(self._excuse(error))
         else:
             out.put_last(self._excuse(self._closed_error()))
+
+    def _feed(self, row: list[Any], out: AnyQueue) -> None:
+        """Make and put the items of one row; while the next is waited for, nothing here keeps these alive."""
+        for item in self._made(row):
+            self._put(out, item)
 
     def _made(self, row: list[Any]) -> Sequence[Any]:
         try:

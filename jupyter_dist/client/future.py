@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
-from jupyter_dist.client import current, travel
+from jupyter_dist.client import current
 from jupyter_dist.client.blocking import Opening, Remotely, begin, block, perform
 from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.explanations import Explanation
@@ -23,8 +23,9 @@ from jupyter_dist.client.session import Session
 from jupyter_dist.client.waiting import Countdown, check_wait
 from jupyter_dist.core.futures import UNLOADED, FutureStatus, Wish
 from jupyter_dist.errors import FutureCancelledError
-from jupyter_dist.messages import WantKeys
+from jupyter_dist.messages import Ping, WantKeys
 from jupyter_dist.processes import inside
+from jupyter_dist.protocol import travel
 from jupyter_dist.protocol.exceptions import load_exception
 
 
@@ -34,8 +35,7 @@ class Loader(Protocol):
     async def load(self, wish: Wish, timeout: float | None = None) -> Any:
         """Return the value of a settled wish, fetched if need be. A call of steps, see `blocking`."""
 
-    @staticmethod
-    def load_here(wish: Wish) -> Any:
+    def load_here(self, wish: Wish) -> Any:
         """Return the value of a wish if it is in this process."""
 
 
@@ -334,14 +334,15 @@ def load_future(cluster: str, key: str, label: str) -> Future:
     of this process on the same cluster, and holds the result there. Where there is none it can be shown, and raises
     CancelledError when it is used.
     """
-    for reader in travel.readers():
-        if reader.info.cluster == cluster and (known := reader.session.join(key)) is not None:
+    reading = [reader for reader in travel.readers() if reader.info.cluster == cluster and not reader.is_closed]
+    for reader in reading:
+        if (known := reader.session.join(key)) is not None:
             return Future(reader, known)
     host = inside.host() if inside.is_worker() else None
     if host is not None and host.identity.cluster == cluster:
         executor: Any = inside.call_client()
         return Future(executor, block(want_noted(executor, key, label)))
-    near = [executor for executor in current.open_executors() if executor.info.cluster == cluster]
+    near = reading or [executor for executor in current.open_executors() if executor.info.cluster == cluster]
     for executor in near:
         wish = executor.session.join(key)
         if wish is not None:
@@ -367,3 +368,8 @@ async def want_noted(executor: Any, key: str, label: str) -> Wish:
             session.drop(wish)
             raise
     return wish
+
+
+async def noted(executor: Any) -> None:
+    """Return when the scheduler has heard all that was said through an executor. A call of steps."""
+    await Remotely(executor.loop, executor.session.ask, Ping)

@@ -11,14 +11,18 @@ one. Importing this module starts nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from jupyter_dist.client.blocking import block
 from jupyter_dist.client.executor import Executor, default_executor
+from jupyter_dist.client.future import Future, noted
 from jupyter_dist.client.line import RETRY_S
 from jupyter_dist.client.pausing import staying
-from jupyter_dist.errors import NoClusterError, UsageError
+from jupyter_dist.errors import ClusterClosedError, NoClusterError, UsageError
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.processes import inside
 from jupyter_dist.processes.vitals import started_s
@@ -139,6 +143,14 @@ def get_executor(asynchronous: bool | None = None) -> Any:
     if host is None:
         return default_executor()
     return _pair.find(host, asynchronous=_has_loop() if asynchronous is None else asynchronous)
+
+
+def confirm(futures: Iterable[Future]) -> None:
+    """Return when the scheduler has heard of futures that a task returns. Those of a session that is over never count."""
+    executors = {future.executor.session: future.executor for future in futures if future.wish.number}
+    for executor in executors.values():
+        with contextlib.suppress(ClusterClosedError):
+            block(noted(executor))
 
 
 def _has_loop() -> bool:

@@ -13,6 +13,7 @@ import asyncio
 import concurrent.futures
 import functools
 import itertools
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -37,6 +38,7 @@ from jupyter_dist.settings import Settings
 AHEAD_S = 0.01
 LOOK_S = 1.0  # how old the known number of slots may be while calls wait
 SLOT_DEPTH = 2
+FUTURES = re.compile(re.escape(futures.load_future.__module__.encode()))  # in the bytes of a value with futures in it
 
 
 class Owner(futures.Owner, Protocol):
@@ -204,7 +206,7 @@ class _Flight:
         elif wish.error is not None:
             self.end(error=PackedError(functools.partial(load_exception, wish.error)))
         elif wish.value is not None:
-            self.end(load=functools.partial(load_value, wish, [wish.value]))
+            self.end(load=self._loader(wish, [wish.value]))
         else:
             self.end(load=functools.partial(getattr, wish, "loaded"))
 
@@ -214,7 +216,12 @@ class _Flight:
         except BaseException as error:  # noqa: BLE001 - lost, cancelled or raised anew: it is this call's outcome
             self.end(error=error)
         else:
-            self.end(load=functools.partial(load_value, wish, buffers))
+            self.end(load=self._loader(wish, buffers))
+
+    def _loader(self, wish: Wish, buffers: list[Buffer]) -> Callable[[], object]:
+        """Return how the value is loaded. One with futures in it keeps their results, so it is wanted until then."""
+        handle = self.handle if buffers and FUTURES.search(buffers[0]) else None
+        return functools.partial(_load, handle, wish, buffers, self._lane.owner)
 
     def end(self, *, error: BaseException | None = None, load: Callable[[], object] | None = None) -> None:
         """Set the outcome of the call: its error, or how its value is loaded."""
@@ -228,6 +235,10 @@ class _Flight:
         del future
         self.handle = None
         self._lane.land(self)
+
+
+def _load(_handle: object, wish: Wish, buffers: list[Buffer], owner: Owner) -> object:
+    return load_value(wish, buffers, owner)
 
 
 class _Pace:

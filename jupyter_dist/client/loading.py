@@ -12,13 +12,14 @@ from jupyter_dist.client.waiting import AsyncWatcher
 from jupyter_dist.core.futures import UNLOADED, Wish
 from jupyter_dist.errors import FutureCancelledError, ResultError
 from jupyter_dist.messages import MissingValue
+from jupyter_dist.protocol import travel
 from jupyter_dist.protocol.exceptions import load_exception
 from jupyter_dist.protocol.framing import Buffer
 from jupyter_dist.protocol.payload import unpack_value
 
 
-def load_value(wish: Wish, buffers: list[Buffer]) -> Any:
-    """Return a wish's value from its bytes.
+def load_value(wish: Wish, buffers: list[Buffer], reader: Any = None) -> Any:
+    """Return a wish's value from its bytes. Futures in it are of the executor that reads it, if one is given.
 
     Raises
     ------
@@ -26,7 +27,8 @@ def load_value(wish: Wish, buffers: list[Buffer]) -> Any:
         The value cannot be loaded in this process.
     """
     try:
-        return unpack_value(buffers)
+        with travel.reading_for(reader):
+            return unpack_value(buffers)
     except Exception as error:
         raise ResultError(
             f"the result of {wish.key} (a {wish.type_name}) was made but cannot be loaded here: "
@@ -34,9 +36,9 @@ def load_value(wish: Wish, buffers: list[Buffer]) -> Any:
         ) from error
 
 
-def unpack(wish: Wish, buffers: list[Buffer]) -> Any:
+def unpack(wish: Wish, buffers: list[Buffer], reader: Any = None) -> Any:
     """Return a wish's value from its bytes, and keep it: every later ask gets the same object. Raises as `load_value`."""
-    value = load_value(wish, buffers)
+    value = load_value(wish, buffers, reader)
     if wish.loaded is UNLOADED:
         wish.loaded = value
         wish.value = None

@@ -2,8 +2,8 @@
 
 The function is packed once; the arguments of each call are packed alone. An iterator, as a queue, is read no further
 ahead than its reader's place and so many items more, so an endless one is as good as any; and not for long while its reader
-waits, so a slow one is too. So are iterators of keys, or of
-sets of workers: one of them is read with each call.
+waits, so a slow one is too. Each call is sent before the next item is read, which may wait for what that call does. So are
+iterators of keys, or of sets of workers: one of them is read with each call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jupyter_dist.client import feeding, future
 from jupyter_dist.client.calls import PackedCall, check_key, pack_call
+from jupyter_dist.client.frames import hide_frames
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.orphans import failed_wish
 from jupyter_dist.errors import UsageError
@@ -124,36 +125,41 @@ class Mapper:
         return made
 
     def _map_lazily(self, items: Iterator[Item], ahead_max: int) -> Iterator[Future]:
+        __tracebackhide__ = True
         ahead: deque[Future] = deque()
         failure: Exception | None = None
         is_over = False
         while True:
             if not is_over:
-                packed, failure, is_over = self._take(items, ahead_max - len(ahead))
-                ahead.extend(self._send(packed))
+                failure, is_over = self._read(items, ahead, ahead_max)
             if not ahead:
                 break
             yield ahead.popleft()
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            except Exception as error:
+                hide_frames(error)
+                raise
 
-    def _take(
-        self, items: Iterator[Item], count: int
-    ) -> tuple[list[tuple[TaskOptions, PackedCall]], Exception | None, bool]:
-        """Read and pack some calls, and say whether these were the last.
+    def _read(self, items: Iterator[Item], ahead: deque[Future], ahead_max: int) -> tuple[Exception | None, bool]:
+        """Read calls as far ahead as it may be, and say whether there are no more.
 
-        An error ends the reading, and is kept until its place has come.
+        Each is sent before the next is read: what that waits for may be what this one does. An error ends the reading,
+        and is kept until its place has come.
         """
-        packed: list[tuple[TaskOptions, PackedCall]] = []
         until = time.monotonic() + READ_S
         try:
-            for item in itertools.islice(items, count):
-                packed.append(self._pack(item))
+            while len(ahead) < ahead_max:
+                item = next(items, None)
+                if item is None:
+                    return None, True
+                ahead.extend(self._submit([item]))
                 if time.monotonic() >= until:
-                    return packed, None, False
+                    break
         except Exception as error:  # noqa: BLE001 - raised by `_map_lazily`, after the futures of what came before
-            return packed, error, True
-        return packed, None, len(packed) < count
+            return error, True
+        return None, False
 
     def _excuse(self, error: BaseException) -> Future:
         return Future(self._owner, failed_wish(self._function.label, error))

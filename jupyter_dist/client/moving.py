@@ -93,7 +93,7 @@ class Moving(Front):
             await self.ask(lambda request: RebalanceKeys(request, keys, names or ()))
 
     def retire_workers(
-        self, names: Workers = None, n: int | None = None, close_workers: bool = True, remove: bool = True
+        self, workers: Workers = None, n: int | None = None, close_workers: bool = True, remove: bool = True
     ) -> Any:
         """Have workers leave in order, and return their names.
 
@@ -103,7 +103,7 @@ class Moving(Front):
 
         Parameters
         ----------
-        names
+        workers
             Names or hosts of the workers.
         n
             How many, instead: those with least to do and least data.
@@ -116,7 +116,7 @@ class Moving(Front):
         Raises
         ------
         UsageError
-            Neither or both of ``names`` and ``n`` are given, there is no such worker, or there are not ``n``.
+            Neither or both of ``workers`` and ``n`` are given, there is no such worker, or there are not ``n``.
         TypeError
             A name is not a text, or a flag neither True nor False.
         ClusterError
@@ -124,7 +124,7 @@ class Moving(Front):
         ClusterClosedError
             The executor is closed.
         """
-        if (names is None) == (n is None):
+        if (workers is None) == (n is None):
             raise UsageError("retire_workers needs either the names of workers or n, how many")
         if n is not None:
             check_count("n", n)
@@ -133,7 +133,7 @@ class Moving(Front):
                 raise TypeError(f"{what} is True or False, not {flag!r}")
         self.session.check_open()
         return self.perform(
-            self._retire_workers(named_workers(names), n or 0, ends=close_workers, until_gone=not remove)
+            self._retire_workers(named_workers(workers), n or 0, ends=close_workers, until_gone=not remove)
         )
 
     async def _retire_workers(self, workers: Workers, n: int, *, ends: bool, until_gone: bool) -> list[str]:

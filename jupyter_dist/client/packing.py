@@ -15,12 +15,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jupyter_dist.client import travel
 from jupyter_dist.client.future import Future
 from jupyter_dist.client.shipping import Shipping
 from jupyter_dist.errors import PackingError, UsageError
 from jupyter_dist.ids import new_token
 from jupyter_dist.messages import FunctionBody
+from jupyter_dist.protocol import travel
 from jupyter_dist.protocol.by_value import PICKLE_PROTOCOL, dump_by_value
 from jupyter_dist.protocol.inputs import InputRef
 from jupyter_dist.protocol.payload import PLAIN_TYPES

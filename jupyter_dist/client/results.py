@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import weakref
 from typing import Any
 
 from jupyter_dist.client import containers
@@ -25,7 +26,8 @@ from jupyter_dist.protocol.framing import Buffer
 class Results:
     """The results of one session."""
 
-    def __init__(self, session: Session, readers: Readers, loop: LoopThread) -> None:
+    def __init__(self, owner: object, session: Session, readers: Readers, loop: LoopThread) -> None:
+        self._owner = weakref.ref(owner)  # futures in a value are of the executor that reads it
         self._session = session
         self._readers = readers
         self._loop = loop
@@ -77,7 +79,7 @@ class Results:
         if remote:
             found = await Remotely(self._loop, fetch_all, self._session, self._readers, remote)
             for wish, buffers in found.items():
-                unpack(wish, buffers)
+                unpack(wish, buffers, self._owner())
 
     async def load(self, wish: Wish, timeout: float | None = None) -> Any:
         """Return the value of a settled wish."""
@@ -86,14 +88,13 @@ class Results:
         if value is not UNLOADED:
             return value
         buffers = await Remotely(self._loop, fetch, self._session, self._readers, wish, timeout=timeout)
-        return unpack(wish, buffers)
+        return unpack(wish, buffers, self._owner())
 
-    @staticmethod
-    def load_here(wish: Wish) -> Any:
+    def load_here(self, wish: Wish) -> Any:
         """Return the value of a wish if it is in this process, else `UNLOADED`."""
         value = wish.value
         if value is not None:
-            return unpack(wish, [value])
+            return unpack(wish, [value], self._owner())
         return wish.loaded
 
     def fetch_soon(self, wish: Wish) -> concurrent.futures.Future[list[Buffer]]:

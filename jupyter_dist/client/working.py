@@ -204,7 +204,8 @@ class Working(Front):
         workers
             As `submit`; or a list or an iterator with one set of workers for each call.
         maxsize
-            For iterators and queues: how many futures are made ahead of their reader.
+            For iterators and queues: how many futures are made ahead of their reader. An iterator that waits for a
+            future of this map needs 1: it is read where the futures are, and cannot be given one meanwhile.
         pure, allow_other_workers, retries, priority, timeout, resources, rerun
             As `submit`, for each call.
 
@@ -261,7 +262,7 @@ class Working(Front):
         workers
             Names or hosts of the workers that shall have it. All workers of a host have it, so nothing depends on it.
         broadcast
-            Whether all, or how many workers shall have it. Nothing depends on it either.
+            Whether all, or how many workers shall have it; of more than there are, all. Nothing depends on it either.
         maxsize
             For a queue: how many futures are made ahead of their reader.
 
@@ -278,6 +279,8 @@ class Working(Front):
         """
         check_broadcast(broadcast)
         workers = named_workers(workers)
+        if workers == ():
+            raise UsageError("workers is empty: name at least one, or leave it out")
         check_count("maxsize", maxsize, least=1)
         self.session.check_open()
         if feeding.are_queues([data]):
@@ -294,8 +297,17 @@ class Working(Front):
         if type(data) in (list, tuple, set, frozenset):
             return type(data)(self._scatter_one(item) for item in data)
         if isinstance(data, Iterator):
-            return (self._scatter_one(item) for item in data)
+            return self._scatter_each(data)
         return self._scatter_one(data)
+
+    def _scatter_each(self, data: Iterator[Any]) -> Iterator[Future]:
+        __tracebackhide__ = True
+        try:
+            for item in data:
+                yield self._scatter_one(item)
+        except BaseException as error:
+            hide_frames(error)
+            raise
 
     def _scatter_one(self, value: Any, key: str | None = None) -> Future:
         return Future(self, scatter_one(self.session, self.readers.store, value, key))
@@ -330,6 +342,8 @@ class Working(Front):
             As `Future.result`.
         UsageError
             ``errors`` is neither, or a future is of another executor.
+        TypeError
+            It is no future and no such container, or futures are in another one, where they would stay what they are.
         """
         __tracebackhide__ = True
         if errors not in ("raise", "skip"):
@@ -337,6 +351,7 @@ class Working(Front):
         check_count("maxsize", maxsize)
         if isinstance(futures, KeysView | ValuesView | ItemsView):
             futures = list(futures)
+        containers.check_gathered(futures)
         results = self.results
         if feeding.are_queues([futures]):
             feeder = feeding.Feeder(self, lambda item: block(results.gather([item], errors)), lambda error: error)

@@ -79,6 +79,7 @@ from jupyter_dist.messages.journal import (
     ResultEntry,
     ResultsRecord,
     SessionRecord,
+    SpeakRecord,
     Spent,
     SubmissionRecord,
     TrialsRecord,

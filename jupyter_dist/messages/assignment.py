@@ -89,6 +89,7 @@ class HoldCopy(Message, tag=180):
     holders: tuple[str, ...]
     attempt: int
     type_name: str = ""
+    speaks_of: tuple[str, ...] = ()
 
 
 class StoreCopy(Message, tag=181):
@@ -100,7 +101,10 @@ class StoreCopy(Message, tag=181):
 
 
 class TaskFinished(Message, tag=60):
-    """The attempt has a result: in ``value`` when small, else held by the worker."""
+    """The attempt has a result: in ``value`` when small, else held by the worker.
+
+    ``speaks_of`` are the keys of the futures in it: it holds their results.
+    """
 
     key: str
     attempt: int
@@ -111,6 +115,7 @@ class TaskFinished(Message, tag=60):
     stopped_s: Moment
     slot: Count = 0
     output: str = ""  # the tail of what it printed, when it was not forwarded
+    speaks_of: tuple[str, ...] = ()
 
 
 class TaskErred(Message, tag=61):

@@ -8,12 +8,13 @@ PROTOCOL_VERSION = 1
 
 
 class HeldResult(Record):
-    """A result a worker holds, and the attempt that made it."""
+    """A result a worker holds, the attempt that made it, and the keys of the futures in it."""
 
     key: str
     attempt: int
     nbytes: Count
     type_name: str
+    speaks_of: tuple[str, ...] = ()
 
 
 class RegisterWorker(Message, tag=1):

@@ -22,6 +22,7 @@ HOST = 9  # key: the nanny's name
 NAMES = 10  # key: the session's id
 CODE = 11  # key: the file's name
 KEEP = 12  # key: the session's id, "/", the task's key
+SPEAK = 13  # key: the task's
 
 
 class SubmissionRecord(Record):
@@ -112,6 +113,12 @@ class KeepRecord(Record):
     name: str
 
 
+class SpeakRecord(Record):
+    """What a task's value speaks of: the keys of the futures in it."""
+
+    keys: tuple[str, ...]
+
+
 class CodeRecord(Record):
     """A file of code that every worker shall have, the session that put it last, and its place in the order of all."""
 
@@ -137,6 +144,7 @@ JournalRecord = (
     | WantRecord
     | HostRecord
     | KeepRecord
+    | SpeakRecord
     | CodeRecord
     | NamesRecord
 )
@@ -151,6 +159,7 @@ RECORDS: dict[int, type] = {
     WANT: WantRecord,
     HOST: HostRecord,
     KEEP: KeepRecord,
+    SPEAK: SpeakRecord,
     CODE: CodeRecord,
     NAMES: NamesRecord,
 }

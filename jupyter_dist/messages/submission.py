@@ -59,6 +59,7 @@ class PutValue(Message, tag=11):
     """A value the client made itself: the key is in memory at once.
 
     A large one is in the host's object store under the name ``stored``; then ``value`` is empty and ``nbytes`` its size.
+    ``speaks_of`` are the keys of the futures in it: it holds their results.
     """
 
     key: str
@@ -67,6 +68,7 @@ class PutValue(Message, tag=11):
     wish: int = 0
     stored: str = ""
     nbytes: Count = 0
+    speaks_of: tuple[str, ...] = ()
 
 
 class Release(Message, tag=12):

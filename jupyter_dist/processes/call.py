@@ -13,20 +13,27 @@ from typing import Any
 import cloudpickle
 
 from jupyter_dist.core.worker.effects import Fetched, Inline, InputValue, Live, Opaque, ReadyTask
+from jupyter_dist.errors import PackingError
 from jupyter_dist.messages import ErrorInfo, FunctionBody, InputMissing
+from jupyter_dist.processes import inside
 from jupyter_dist.processes.code_store import CodeStore
 from jupyter_dist.processes.coroutine import run_coroutine
 from jupyter_dist.processes.stored import Inputs, StoredInputs
+from jupyter_dist.protocol import travel
 from jupyter_dist.protocol.exceptions import describe_exception, describe_result_error
 from jupyter_dist.protocol.inputs import inputs_available
 from jupyter_dist.protocol.payload import pack_inline, pack_value, unpack_value
 from jupyter_dist.protocol.tracebacks import name_type
 
+SPEAKS_OF_BYTES_MAX = 16 * 1024 * 1024  # of the keys of the futures in one result: they travel in its message
 GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
 class Outcome(Opaque, frozen=True, eq=False):
-    """How a task ended: with an error, a small packed value, or a live one; or it did not begin for want of an input."""
+    """How a task ended: with an error, a small packed value, or a live one; or it did not begin for want of an input.
+
+    ``speaks_of`` are the keys of the futures in the value, ``futures`` these themselves.
+    """
 
     value: bytes | None = None
     live: object = None
@@ -34,6 +41,8 @@ class Outcome(Opaque, frozen=True, eq=False):
     type_name: str = ""
     error: ErrorInfo | None = None
     missing: InputMissing | None = None
+    speaks_of: tuple[str, ...] = ()
+    futures: tuple[Any, ...] = ()
 
 
 class Functions:
@@ -132,15 +141,35 @@ def _note(error: BaseException, words: str) -> None:
 def _pack(value: object, key: str, inline_bytes_max: int) -> Outcome:
     cls = type(value)
     type_name = name_type(cls)
+    met: list[Any] = []
+    before = travel.note_in(met)
     try:
         buffers = pack_value(value)
+        speaks_of = _keys_of(met)
         nbytes = sum(map(len, buffers))
+        spoken = (tuple(speaks_of), tuple(speaks_of.values()))
         if nbytes > inline_bytes_max:
-            return Outcome(live=value, nbytes=nbytes, type_name=type_name)
+            return Outcome(None, value, nbytes, type_name, None, None, *spoken)
         packed = bytes(buffers[0]) if len(buffers) == 1 else pack_inline(value)
     except KeyboardInterrupt:
         raise  # the task was struck; its result is not to blame
     except BaseException as error:  # noqa: BLE001 - a user's `__reduce__` may raise anything
         remedy = "; return a list of what it yields" if cls in GENERATORS else ""
         return Outcome(error=describe_result_error(error, type_name, key, remedy))
-    return Outcome(value=packed, nbytes=nbytes, type_name=type_name)
+    finally:
+        travel.note_in(before)
+    return Outcome(packed, None, nbytes, type_name, None, None, *spoken)
+
+
+def _keys_of(futures: list[Any]) -> dict[str, Any]:
+    """Return the futures that were met in a value by their keys, once the scheduler has heard of them.
+
+    It hears of them and of this result on two connections.
+    """
+    if not futures:
+        return {}
+    inside.confirm(futures)
+    found = {future.key: future for future in futures}
+    if sum(map(len, found)) > SPEAKS_OF_BYTES_MAX:
+        raise PackingError(f"there are {len(found):,} futures in it, too many for one result: return fewer")
+    return found

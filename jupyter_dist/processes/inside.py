@@ -23,6 +23,7 @@ from jupyter_dist.processes.config import ClusterIdentity
 from jupyter_dist.settings import Settings
 
 CLIENT = "jupyter_dist.client.inside:get_executor"
+CONFIRM = "jupyter_dist.client.inside:confirm"
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -133,7 +134,16 @@ def running_key() -> str:
 
 def call_client(*args: Any, **kwargs: Any) -> Any:
     """Call `jupyter_dist.client.inside.get_executor`."""
-    module, _colon, name = CLIENT.partition(":")
+    return _call(CLIENT, *args, **kwargs)
+
+
+def confirm(futures: Any) -> None:
+    """Call `jupyter_dist.client.inside.confirm`."""
+    _call(CONFIRM, futures)
+
+
+def _call(path: str, *args: Any, **kwargs: Any) -> Any:
+    module, _colon, name = path.partition(":")
     return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
 

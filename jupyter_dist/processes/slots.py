@@ -294,8 +294,9 @@ class Runner(Holder):
         times = (started_s, time.time(), self.index, tail)
         if outcome.error is not None:
             return Ended(TaskErred(task.key, task.attempt, outcome.error, *times), None, output)
-        reply = TaskFinished(task.key, task.attempt, outcome.value, outcome.nbytes, outcome.type_name, *times)
-        return Ended(reply, outcome.live, output)
+        result = (task.key, task.attempt, outcome.value, outcome.nbytes, outcome.type_name)
+        reply = TaskFinished(*result, *times, speaks_of=outcome.speaks_of)
+        return Ended(reply, outcome.live, output, outcome.futures)
 
 
 class Slots:

@@ -120,7 +120,7 @@ class QuietCluster:
         self.executor = executor = Executor(info, asynchronous=asynchronous, settings=settings, start=False)
         self.session = executor.loop.run(self._open(info, settings))
         executor._readers = Readers(info, settings)
-        executor._results = Results(self.session, executor._readers, executor.loop)
+        executor._results = Results(executor, self.session, executor._readers, executor.loop)
         executor._feed = Feed(self.session)
         executor._session = self.session
         current.add(executor, as_default=True)

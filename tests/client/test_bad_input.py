@@ -6,9 +6,12 @@ import asyncio
 import gc
 import queue
 import threading
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from jupyter_dist import Executor, Future, as_completed, wait
@@ -65,6 +68,13 @@ def test_foreign_future_is_refused(executor, foreign, name):
     assert foreign.status == "pending"
 
 
+def test_future_of_another_cluster_that_a_function_closes_over_is_refused(executor, foreign):
+    box = SimpleNamespace(future=foreign)
+    for call in (lambda: executor.submit(lambda: foreign), lambda: executor.map(len, [box])):
+        with pytest.raises(UsageError, match="belongs to another cluster"):
+            call()
+
+
 def test_empty_containers_are_fine_and_say_nothing(executor):
     assert executor.gather([]) == []
     assert executor.gather({"a": ()}) == {"a": ()}
@@ -79,6 +89,29 @@ def test_empty_containers_are_fine_and_say_nothing(executor):
     executor.cancel([])
     executor.cancel({"a": []})
     executor.retry(())
+
+
+@pytest.mark.parametrize("hide", [deque, lambda futures: np.array(futures, object)], ids=["deque", "array"])
+def test_futures_in_a_container_that_is_not_looked_into_are_refused(quiet, hide):
+    futures = quiet.executor.map(inc, range(2))
+    for call in (quiet.executor.gather, quiet.executor.cancel, quiet.executor.retry):
+        with pytest.raises(TypeError, match=r"futures are looked for in list.*(deque|ndarray): give a list"):
+            call([1, (hide(futures),)])
+    assert {future.status for future in futures} == {"pending"}
+
+
+def test_dict_of_another_kind_stays_what_it_is(quiet):
+    future = quiet.executor.submit(inc, 1)
+    quiet.finish(future, 2)
+    gathered = quiet.executor.gather([defaultdict(list, a=future), OrderedDict(b=future)])
+    assert gathered == [{"a": 2}, {"b": 2}]
+    assert [type(item) for item in gathered] == [defaultdict, OrderedDict]
+    assert gathered[0]["new"] == []
+
+
+def test_containers_without_futures_inside_what_is_gathered_are_values(quiet):
+    values = [1, deque([2]), np.array(["x"], object), None]
+    assert quiet.executor.gather(values)[:2] == values[:2]
 
 
 def test_futures_in_any_iterable_are_cancelled_and_retried(quiet):

@@ -52,13 +52,21 @@ def test_cancelled_future_shows_the_users_call_alone(quiet):
         assert set(files(caught.value)) == {__file__}
 
 
-def test_error_of_the_users_own_iterator_keeps_its_frames(quiet):
+READS: dict[str, Callable[[QuietCluster, Any], Any]] = {
+    "gather": lambda q, source: q.executor.gather(source),
+    "map": lambda q, source: q.executor.map(abs, source),
+    "scatter": lambda q, source: q.executor.scatter(source),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_error_of_the_users_own_iterator_keeps_its_frames(quiet, read):
     def broken() -> Any:
         yield from ()
         raise LookupError("mine")
 
     with pytest.raises(LookupError) as caught:
-        list(quiet.executor.gather(broken()))
+        list(READS[read](quiet, broken()))
     assert names(caught.value)[-1] == "broken"
     assert set(files(caught.value)) == {__file__}
 

@@ -28,6 +28,7 @@ class NotingSession:
         self.batches: list[int] = []
         self.lock = threading.RLock()
         self.is_closed = False
+        self.dropped: list[Wish] = []
         self.code = Shipping(lambda _message: None, Settings())
 
     def check_open(self) -> None:
@@ -46,7 +47,7 @@ class NotingSession:
         return True
 
     def drop(self, wish: Wish) -> None:
-        """Do nothing."""
+        self.dropped.append(wish)
 
     def finish(self, number: int, value: object = None) -> None:
         wish = self.wishes[number]
@@ -104,6 +105,19 @@ def test_call_that_ends_makes_room_for_the_next_in_order():
     assert [wish.key for wish in session.wishes] == ["task-0", "task-1", "task-2"]
     assert futures[1].result() == "b"
     assert [future.done() for future in futures] == [False, True, False, False]
+
+
+def test_task_is_not_wanted_after_its_end_unless_there_may_be_futures_in_its_value():
+    lane, session = make_lane(width=2)
+    plain, speaking = enter(lane, 2)
+    session.finish(0, "b")
+    session.finish(1, ["jupyter_dist.client.future"])  # as the bytes of a future name what loads it
+    assert session.dropped == [session.wishes[0]]
+    assert plain.result() == "b"
+    assert speaking.result() == ["jupyter_dist.client.future"]
+    assert len(session.dropped) == 1
+    del speaking
+    assert session.dropped == session.wishes
 
 
 def test_call_that_waits_can_be_taken_back_and_is_never_sent():

@@ -1,6 +1,7 @@
 """The options of a submission: what is kept of what a user gives, and what is refused at once."""
 
 import itertools
+import queue
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from jupyter_dist.client.calls import make_options
 from jupyter_dist.client.mapping import Mapper, options_of_each
 from jupyter_dist.errors import UsageError
-from jupyter_dist.messages import FunctionBody, Submit, TaskOptions
+from jupyter_dist.messages import FunctionBody, Release, Submit, TaskOptions
 from jupyter_dist.settings import Settings
 
 
@@ -125,3 +126,25 @@ def test_slow_iterator_gives_its_first_future_before_it_is_read_far_ahead(quiet,
 def test_map_of_a_list_needs_a_set_of_workers_for_each_call():
     with pytest.raises(UsageError, match="1 sets of workers for 2 calls"):
         mapper(Packs(), [{"w0"}]).map(([1, 2],), 10)
+
+
+def test_call_is_sent_before_the_next_item_of_an_iterator_is_read(quiet):
+    sent = []
+
+    def source() -> Iterator[int]:
+        for number in range(3):
+            yield number
+            sent.append(len(quiet.submitted()))
+
+    list(quiet.executor.map(abs, source()))
+    assert sent == [1, 2, 3]
+
+
+def test_last_item_of_a_queue_is_not_kept_while_the_next_is_waited_for(quiet):
+    source: queue.Queue[Any] = queue.Queue()
+    made = quiet.executor.map(abs, source)
+    source.put(-1)
+    key = made.get(timeout=10).key
+    quiet.wait_for(Release)
+    assert quiet.released() == [key]
+    del made

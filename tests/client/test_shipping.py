@@ -18,6 +18,7 @@ from jupyter_dist.client.versions import compare_versions
 from jupyter_dist.errors import PackingError, UsageError, VersionMismatchError
 from jupyter_dist.messages import CodeReplaced, PutCode
 from jupyter_dist.settings import Settings
+from tests.client.quiet import cluster_info
 
 
 class Owner:
@@ -26,6 +27,7 @@ class Owner:
     def __init__(self, **changes):
         self.said: list[Any] = []
         self.code = Shipping(self.said.append, Settings(**changes))
+        self.info = cluster_info()
         self.session = self
 
     def pack(self, function, *args):

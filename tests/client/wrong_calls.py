@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from dask import delayed
 
 from jupyter_dist import (
@@ -95,7 +97,14 @@ WRONG: list[tuple[str, Call, type[Exception], str]] = [
     ),
     ("gather errors", lambda e: e.gather([], errors="x"), UsageError, "'raise' or 'skip'"),
     ("gather maxsize below 0", lambda e: e.gather([], maxsize=-1), UsageError, "maxsize"),
+    ("gather a number", lambda e: e.gather(3), TypeError, "give a future"),
+    ("gather None", lambda e: e.gather(None), TypeError, "give a future"),
+    ("gather a key", lambda e: e.gather("inc-1"), TypeError, "give a future"),
+    ("gather a deque", lambda e: e.gather(deque()), TypeError, "give a future"),
+    ("gather an array", lambda e: e.gather(np.array([1, None], object)), TypeError, "give a future"),
+    ("scatter workers that are none", lambda e: e.scatter([1], workers=[]), UsageError, "workers is empty"),
     ("scatter broadcast", lambda e: e.scatter([1], broadcast="all"), UsageError, "broadcast"),
+    ("scatter broadcast 0", lambda e: e.scatter([1], broadcast=0), UsageError, "broadcast"),
     ("scatter broadcast below 1", lambda e: e.scatter([1], broadcast=-1), UsageError, "broadcast"),
     ("scatter maxsize", lambda e: e.scatter(queue.Queue(), maxsize=0), UsageError, "maxsize"),
     ("scatter key of no text", lambda e: e.scatter({"a": 1, 2: 2}), TypeError, "key"),

@@ -12,7 +12,7 @@ import traceback
 import pytest
 
 import jupyter_dist
-from jupyter_dist import Executor, as_completed, default_executor, get_executor, wait
+from jupyter_dist import Executor, Variable, as_completed, default_executor, get_executor, wait
 from jupyter_dist.errors import ClusterClosedError, FutureCancelledError, TaskTimeoutError, UsageError
 from jupyter_dist.settings import Settings
 from tests.integration.conftest import wait_until
@@ -107,8 +107,8 @@ def test_cancel_by_force_strikes_parents_that_wait_in_any_thread(tmp_path, threa
 
 def wait_for_nobody(path):
     future = get_executor().submit(inc, str(path), workers="nobody")
-    path.touch()
     try:
+        path.touch()  # it may be struck as soon as this is seen
         future.result()
     except KeyboardInterrupt:
         path.with_suffix(".struck").touch()
@@ -389,3 +389,110 @@ def test_words_for_tasks_outside_of_one_are_refused():
             word()
     with pytest.raises(TypeError):
         get_executor(asynchronous="yes")
+
+
+# -- futures that tasks return -------------------------------------------------------------------------------------------
+
+
+def begin_inc(number):
+    return get_executor().submit(inc, number)
+
+
+def begin_many(count, padding=0):
+    executor = get_executor()
+    return {"futures": [executor.submit(inc, number, pure=False) for number in range(count)], "padding": b"x" * padding}
+
+
+def begin_chain(depth):
+    return get_executor().submit(begin_chain, depth - 1) if depth else "end"
+
+
+async def begin_inc_in_a_loop(number):
+    return get_executor().submit(inc, number)
+
+
+def add_up(begun):
+    return sum(get_executor().gather(begun["futures"]))
+
+
+def wait_until_let_go(executor, keys):
+    """Return when the cluster has none of these results any more."""
+    wait_until(lambda: executor.nbytes(summary=False).keys().isdisjoint(keys), f"{len(keys)} results are let go")
+
+
+def test_future_that_a_task_returns_is_good_at_its_client(executor):
+    assert executor.submit(lambda: get_executor().submit(inc, 1)).result(PATIENCE_S).result(PATIENCE_S) == 2
+    assert executor.submit(begin_inc_in_a_loop, 2).result(PATIENCE_S).result(PATIENCE_S) == 3
+    (inner,) = executor.gather([executor.submit(begin_inc, 3)])
+    assert inner.executor is executor
+    assert inner.result(PATIENCE_S) == 4
+
+
+@pytest.mark.parametrize("padding", [0, 1_000_000], ids=["small", "large"])
+def test_futures_inside_a_result_are_good_at_client_and_dependents_and_leave_nothing(executor, padding):
+    outer = executor.submit(begin_many, 50, padding, pure=False)
+    total = executor.submit(add_up, outer)
+    wait([outer], timeout=PATIENCE_S)
+    futures = outer.result(PATIENCE_S)["futures"]
+    assert total.result(PATIENCE_S) == sum(range(1, 51))
+    keys = [outer.key, total.key, *(future.key for future in futures)]
+    del outer, total
+    assert executor.gather(futures) == list(range(1, 51))
+    del futures
+    wait_until_let_go(executor, keys)
+
+
+def test_chain_of_returned_futures_is_followed_to_its_end(executor):
+    found = executor.submit(begin_chain, 30)
+    keys = []
+    while not isinstance(found, str):
+        keys.append(found.key)
+        found = found.result(PATIENCE_S)
+    assert (found, len(keys)) == ("end", 31)
+    wait_until_let_go(executor, keys)
+
+
+def test_returned_future_is_of_the_executor_that_reads_it(executor):
+    other = Executor(executor.info, set_as_default=False)
+    mine, theirs = executor.submit(begin_inc, 70).result(PATIENCE_S), other.submit(begin_inc, 71).result(PATIENCE_S)
+    assert (mine.executor, theirs.executor) == (executor, other)
+    assert (mine.result(PATIENCE_S), theirs.result(PATIENCE_S)) == (71, 72)
+    other.shutdown()
+
+
+def test_returned_future_is_good_after_its_worker_and_the_scheduler_died(own_executor):
+    executor = own_executor
+    outer = executor.submit(begin_many, 20, pure=False)
+    outer.exception(PATIENCE_S)
+    kill_scheduler(executor)
+    executor.restart_workers(list(executor.ncores()))
+    futures = outer.result(PATIENCE_S)["futures"]
+    assert executor.gather(futures) == list(range(1, 21))
+
+
+def test_futures_in_scattered_data_are_kept_with_it(executor):
+    inner = [executor.submit(inc, 80), executor.submit(inc, 81)]
+    (data,) = executor.scatter([inner])
+    keys = [data.key, *(future.key for future in inner)]
+    del inner
+    assert executor.submit(lambda pair: sum(get_executor().gather(pair)), data).result(PATIENCE_S) == 163
+    del data
+    wait_until_let_go(executor, keys)
+
+
+@pytest.mark.parametrize("padding", [0, 1_000_000], ids=["small", "large"])
+def test_futures_in_a_result_of_a_concurrent_executor_are_good_when_it_is_read(executor, padding):
+    with executor.as_concurrent() as pool:
+        done = pool.submit(begin_many, 3, padding)
+        assert done.exception(PATIENCE_S) is None
+        assert executor.gather(done.result()["futures"]) == [1, 2, 3]
+
+
+async def hand_on(box):
+    executor = get_executor()
+    await Variable("passed on", executor).set(box.future)
+    return await executor.submit(inc, box.future)
+
+
+def test_coroutine_passes_on_a_future_that_came_with_its_arguments(executor):
+    assert executor.submit(hand_on, Box(executor.submit(inc, 90))).result(PATIENCE_S) == 92

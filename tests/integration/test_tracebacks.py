@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from IPython.core import ultratb
 
 import jupyter_dist
-from jupyter_dist import Executor, as_completed
+from jupyter_dist import Executor, as_completed, get_executor
 
 PACKAGE = str(Path(jupyter_dist.__file__).parent)
 
@@ -62,8 +63,45 @@ WAYS: dict[str, Callable[[Executor], Any]] = {
     ),
     "dask": lambda e: e.get({"x": (outer, 18)}, "x"),
     "run": lambda e: e.run(outer, 20),
+    "submitted by a task": lambda e: e.submit(begin, 21).result(10),
+    "gathered by a task": lambda e: e.submit(collect, 22).result(10),
+    "coroutine": lambda e: e.submit(awaits, 23).result(10),
+    "generator": lambda e: e.submit(walks, 24).result(10),
+    "concurrent": lambda e: e.as_concurrent().submit(outer, 25).result(10),
+    "concurrent once more": lambda e: _twice(e.as_concurrent().submit(outer, 26)),
+    "concurrent map": lambda e: list(e.as_concurrent().map(outer, [27])),
+    "concurrent chunks": lambda e: list(e.as_concurrent().map(outer, [28, 29], chunksize=2)),
     "exception": lambda e: _raise(e.submit(outer, 19).exception(10)),
 }
+
+
+def begin(number: int) -> int:
+    found: int = get_executor().submit(outer, number).result()
+    return found
+
+
+def collect(number: int) -> list[int]:
+    executor = get_executor()
+    found: list[int] = executor.gather(executor.map(outer, [number]))
+    return found
+
+
+async def awaits(number: int) -> int:
+    await asyncio.sleep(0)
+    return outer(number)
+
+
+def walks(number: int) -> list[int]:
+    def one() -> Iterator[int]:
+        yield outer(number)
+
+    return list(one())
+
+
+def _twice(future: Any) -> None:
+    with contextlib.suppress(LookupError):
+        future.result(10)
+    future.result(10)
 
 
 def _raise(error: BaseException) -> None:

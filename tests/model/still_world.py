@@ -135,6 +135,7 @@ class StillWorld(Simulation):
             has_memory=False,
             has_deaf=False,
             has_once=False,
+            has_speaking=False,
         )
         self.world.store.is_hurt = False
         self.world.is_calm = True  # the faults there are are those of the rules

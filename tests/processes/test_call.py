@@ -1,6 +1,7 @@
 import asyncio
 import contextvars
 import errno
+from types import SimpleNamespace
 
 import cloudpickle
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 
 from jupyter_dist.core.worker.effects import Fetched, Inline, Live, ReadyTask, Stored
 from jupyter_dist.messages import STORE, AssignedTask, FunctionBody, InputMissing
+from jupyter_dist.processes import call
 from jupyter_dist.processes.call import Functions, describe_interrupt, run_call
 from jupyter_dist.processes.stored import StoredInputs
+from jupyter_dist.protocol import travel
 from jupyter_dist.protocol.inputs import InputRef
 from jupyter_dist.protocol.payload import pack_value
 from jupyter_dist.storage.shared import ObjectFolder
@@ -65,6 +68,40 @@ def test_large_result_stays_alive_with_its_size():
 def test_result_with_buffers_below_the_limit_is_packed_in_band():
     outcome = run(lambda: bytearray(5000), inline=10_000)
     assert cloudpickle.loads(outcome.value) == bytearray(5000)
+
+
+class Speaking:
+    """Stands for a Future of a session that is over."""
+
+    wish = SimpleNamespace(number=0)
+
+    def __init__(self, key):
+        self.key = key
+
+    def __reduce__(self):
+        travel.note(self)
+        return str, (self.key,)
+
+
+@pytest.mark.parametrize("inline", [0, 1000])
+def test_result_with_futures_in_it_speaks_of_them_and_keeps_them(inline):
+    outcome = run(lambda: [Speaking("a"), {"x": Speaking("b")}, Speaking("a")], inline=inline)
+    assert outcome.error is None
+    assert outcome.speaks_of == ("a", "b")
+    assert [future.key for future in outcome.futures] == ["a", "b"]
+    assert (outcome.value is None) == (inline == 0)
+
+
+def test_futures_in_what_cannot_be_packed_are_not_taken_for_those_of_the_next_result():
+    assert run(lambda: [Speaking("a"), (number for number in range(3))]).error.kind == "result"
+    assert run(lambda: 3).speaks_of == ()
+
+
+def test_result_with_more_futures_than_a_message_may_name_errs(monkeypatch):
+    monkeypatch.setattr(call, "SPEAKS_OF_BYTES_MAX", 2)
+    outcome = run(lambda: [Speaking("a"), Speaking("b"), Speaking("c")])
+    assert outcome.error.kind == "result"
+    assert "3 futures in it" in outcome.error.text
 
 
 def test_hostile_result_is_never_touched():

@@ -8,6 +8,7 @@ from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, FutureTable, Wish
 from jupyter_dist.core.outgoing import Outgoing
+from jupyter_dist.core.scheduler.records import TASKS
 from jupyter_dist.messages import (
     Answer,
     Cancel,
@@ -20,6 +21,7 @@ from jupyter_dist.messages import (
     MissingValue,
     NameKeys,
     OpenSession,
+    Ping,
     PutValue,
     RebalanceKeys,
     Release,
@@ -60,8 +62,10 @@ class ClientHost:
         self.answered: dict[int, str] = {}
         self.restarts: dict[int, list[Wish]] = {}  # request -> what was wished for by then
         self.moves: dict[int, Any] = {}  # unanswered requests about where things are, and for restarts
+        self._confirmed: dict[int, Callable[[], None]] = {}  # by request: what goes on when all is heard that was said
         self._reading: dict[int, list[str]] = {}  # number of a wish -> holders that are still to be asked
         self._watchers: dict[Wish, Callable[[], None]] = {}  # who waits for a wish to settle
+        self._confirmations = 0
         self._outgoing = Outgoing()
         self._is_welcome = False
         self._link: Link
@@ -83,11 +87,17 @@ class ClientHost:
         self.moves[message.request] = message
         self.say(message)
 
+    def confirm(self, on_confirmed: Callable[[], None]) -> None:
+        """Have something done once the scheduler has heard what was said so far."""
+        request = self._confirmations = self._confirmations + 1
+        self._confirmed[request] = on_confirmed
+        self.ask(Ping(request))
+
     def _ask_again(self) -> list[Any]:
         """Return the requests to repeat; the others are given up."""
         said = {request: message for request, message in self.moves.items() if not self._outgoing.is_waiting(message)}
         for request, message in said.items():
-            if not isinstance(message, ReplicateKeys | RebalanceKeys | RestartCluster):
+            if not isinstance(message, ReplicateKeys | RebalanceKeys | RestartCluster | Ping):
                 del self.moves[request]
         return [message for request, message in said.items() if request in self.moves]
 
@@ -116,17 +126,19 @@ class ClientHost:
                 value = f"{plan.key}:put"
                 self.world.plans._known[plan.key] = value
                 self.parties.oracles.values[plan.key].add(value)
-                self.say(self._put(plan, value, wish))
+                known = self.parties.oracles.known()  # what is not was refused, or is to be: nothing keeps that
+                spoken = self.world.speaking.put(plan, [key for key in others if key in known])
+                self.say(self._put(plan, value, wish, spoken))
             else:
                 held = self.world.nesting.held(others)
                 spec = TaskSpec(plan.key, b"arguments", plan.dependencies, wish.number, held)
                 self.say(Submit(plan.function, plan.options, (spec,), parent))
 
-    def _put(self, plan: Plan, value: str, wish: Wish) -> PutValue:
+    def _put(self, plan: Plan, value: str, wish: Wish, spoken: tuple[str, ...]) -> PutValue:
         store = self.world.store
         if store.takes_next():
-            return PutValue(plan.key, b"", "str", wish.number, store.write(plan.key, value), LARGE_NBYTES)
-        return PutValue(plan.key, value.encode(), "str", wish.number)
+            return PutValue(plan.key, b"", "str", wish.number, store.write(plan.key, value), LARGE_NBYTES, spoken)
+        return PutValue(plan.key, value.encode(), "str", wish.number, speaks_of=spoken)
 
     def _wish(self, plan: Plan) -> Wish | None:
         if plan.key in self.held:
@@ -146,6 +158,14 @@ class ClientHost:
         if wish is not None:
             plan.submits += 1
             self.say(WantKeys(((plan.key, wish.number),)))
+
+    def _join_spoken(self, wish: Wish) -> None:
+        """Wish for what a value speaks of, now that it is read; it is known, or somebody gave it up."""
+        for key in self.world.speaking.of.get(wish.key, ()):
+            if self.kind != TASKS and key not in self.held and wish.key in self.held:
+                self.world.happened["a future in a value is wished for"] += 1
+                self.join(self.world.plans[key])
+                self.parties.oracles.spoken.add((self.name, self.held[key].number))
 
     def watch(self, key: str, on_settled: Callable[[], None]) -> None:
         """Have something done once the wish for a key has settled."""
@@ -171,6 +191,7 @@ class ClientHost:
         pending = [self.held[key] for key in keys if not self.held[key].is_settled]
         if pending:
             self.parties.oracles.let_go.update(self.world.plans.by_key)
+            self.parties.oracles.is_given_up = True
             self.say(Cancel(tuple(wish.key for wish in pending), force))
             self.table.cancel(pending, "cancelled by its user")
             self._forget_cancelled()
@@ -241,6 +262,8 @@ class ClientHost:
             self.parties.oracles.judge_wish(self.name, wish)
             if wish.status == "finished" and wish.value is None and wish.loaded is UNLOADED:
                 self._begin_reading(wish)
+            elif wish.status == "finished":
+                self._join_spoken(wish)
         self._forget_cancelled()
         self._tell_watchers()
         self._judge_output()
@@ -251,6 +274,8 @@ class ClientHost:
     def _on_answer(self, message: Answer) -> None:
         self.answered[message.request] = message.error
         self.moves.pop(message.request, None)
+        if message.request in self._confirmed:
+            self._confirmed.pop(message.request)()
         if message.sessions:
             self._take_over(message.sessions)
         elif message.request == ATTACHING:
@@ -313,6 +338,7 @@ class ClientHost:
         elif wish.status == "finished":
             self._reading.pop(wish.number, None)
             wish.loaded = value
+            self._join_spoken(wish)
             self.parties.oracles.judge_value(wish.key, value)
             self.parties.oracles.judge_wish(self.name, wish)
         else:

@@ -28,6 +28,7 @@ def describe(state: State) -> dict[str, dict[str, Any]]:
             for task in tasks
             if task.state == MEMORY and (task.value is not None or task.stored)
         },
+        "spoken": {task.key: {other.key for other in task.speaks_of} for task in tasks if task.speaks_of},
         "errors": {task.key: task.error for task in tasks if task.state == ERRED},
         "wants": {session.id: _wants(session) for session in sessions},
         "names": {session.id: dict(session.names.pairs()) for session in sessions},

@@ -8,7 +8,7 @@ compared with what it said before, without looking into its tables.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, Wish
@@ -19,7 +19,7 @@ from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.lifetime import is_clean
 from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES, CHARGES_MAX
 from jupyter_dist.core.scheduler.state import State
-from jupyter_dist.core.scheduler.submission import LET_GO, UNWRITTEN
+from jupyter_dist.core.scheduler.submission import LET_GO, UNKNOWN, UNWRITTEN
 from jupyter_dist.messages import (
     Answer,
     AssignTask,
@@ -74,6 +74,9 @@ class Oracles:
         self.runs: set[tuple[int, int]] = set()  # attempt, pid
         self.values: defaultdict[str, set[str]] = defaultdict(set)
         self.deaths: dict[tuple[str, int], Death] = {}
+        self.spoken: set[tuple[str, int]] = set()  # wishes, by client, for what a value speaks of that it has
+        self.unwritten: set[str] = set()  # keys that only their clients knew when a scheduler was killed
+        self.is_given_up = False  # somebody cancelled something, or restarted the cluster
         self.let_go: set[str] = set()  # keys that some client did not want any more
         self.poisoned: defaultdict[str, int] = defaultdict(int)  # deaths a key's current attempt caused
         self.waited: set[int] = set()  # attempts that gave their slot away once
@@ -92,6 +95,10 @@ class Oracles:
         self._leaving = ""  # the session whose connection is about to end
         self._robbed: set[str] = set()  # sessions that were taken over: a client that was only cut off finds nothing
         self._taken: dict[str, tuple[str, int, int]] = {}  # key -> how its task is before it is taken over
+
+    def known(self) -> Container[str]:
+        """Return the keys that the scheduler knows."""
+        return () if self.state is None else self.state.tasks
 
     # -- what really happens -----------------------------------------------------------------------------------------
 
@@ -128,6 +135,7 @@ class Oracles:
         Of keys that are not ``known`` nothing was written down: what was made of them counts only if it is said again.
         """
         self.finished &= known
+        self.unwritten.update(self.world.plans.by_key.keys() - known)
         self.current.clear()
         self._last_event = 0
         self._restarted.clear()
@@ -151,6 +159,7 @@ class Oracles:
                 self.is_missed = True
             elif isinstance(event, RestartCluster):
                 self._note_restart(source, event)
+                self.is_given_up = True
             elif isinstance(event, TakeOver):
                 self._note_taken(source, event)
             elif isinstance(event, Disconnected) and self.state is not None and source in self.state.session_of:
@@ -379,6 +388,9 @@ class Oracles:
         ) not in self.cancelled and client not in self._robbed  # or it may not have heard it
         if is_forgotten and is_told:
             self.world.fail(f"{client}: {wish.key} was forgotten with the scheduler")
+        is_unknown = wish.status == "cancelled" and wish.reason == UNKNOWN
+        if is_unknown and (client, wish.number) in self.spoken and not (self.is_given_up or wish.key in self.unwritten):
+            self.world.fail(f"{client} has a value that speaks of {wish.key}, which was let go")
         delivered = self._settled.get((client, wish.number))
         now_is = (wish.status, wish.value)
         if delivered is not None and wish.status != "cancelled" and now_is != delivered:

@@ -61,6 +61,7 @@ class Simulation:
         has_memory: bool = True,
         has_deaf: bool = True,
         has_once: bool = True,
+        has_speaking: bool = True,
     ) -> None:
         self.world = World(
             seed,
@@ -72,6 +73,7 @@ class Simulation:
             has_memory=has_memory,
             has_deaf=has_deaf,
             has_once=has_once,
+            has_speaking=has_speaking,
         )
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)

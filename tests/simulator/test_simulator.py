@@ -56,6 +56,7 @@ HEARD = (  # what is said only if something went wrong, or was changed while it 
     "TakeOver",
     "TakenBack",
     "WantKeys",
+    "a future in a value is wished for",
     "Withdraw",
     "event recovered",
     "event retried",
@@ -108,6 +109,7 @@ def test_story_that_failed_once_passes(path):
                 "has_memory",
                 "has_deaf",
                 "has_once",
+                "has_speaking",
             )
         }
         outcome = simulate(story["seed"], story["events"], **has)
@@ -481,6 +483,7 @@ PLANTS = (
 def test_rule_left_out_is_noticed(monkeypatch, plant):
     plant(monkeypatch)
     seeds = dict.fromkeys([LIKELY.get(plant.__name__, 0), *range(PLANT_SEEDS)])
-    worlds = ((seed, has_moves) for seed in seeds for has_moves in (True, False))
-    noticed = next((seed for seed, has_moves in worlds if simulate(seed, has_moves=has_moves).fault), None)
+    options = [{"has_moves": moves, "has_speaking": speaking} for moves in (True, False) for speaking in (False, True)]
+    worlds = ((seed, has) for seed in seeds for has in options)
+    noticed = next((seed for seed, has in worlds if simulate(seed, **has).fault), None)
     assert noticed is not None, f"{PLANT_SEEDS} seeds pass without the rule: {plant.__doc__}"

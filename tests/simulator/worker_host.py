@@ -13,7 +13,6 @@ from itertools import count
 from typing import Any
 
 from jupyter_dist.core.machine import Disconnected
-from jupyter_dist.core.scheduler.records import TASKS
 from jupyter_dist.core.worker.effects import (
     Effects,
     Fetched,
@@ -49,11 +48,11 @@ from jupyter_dist.messages import (
     TaskOutput,
     WorkerSample,
 )
-from tests.simulator.client_host import ClientHost
 from tests.simulator.disk import Disk
 from tests.simulator.network import Link
 from tests.simulator.parties import Parties
 from tests.simulator.plans import LARGE_NBYTES, Plan, value_of
+from tests.simulator.task_session import TaskSession
 
 TURN_S = 2e-4  # what a thread takes at most to notice something
 
@@ -70,32 +69,12 @@ class Run:
         self.is_deaf = False  # it was interrupted in vain, and never ends by itself
         self.is_aside = False  # it waits, or has waited and has no slot yet
         self.left_s = 0.0  # what it still takes when it has waited
+        self.spoken = ""  # the key of the future it returns
 
     @property
     def attempt(self) -> int:
         """The number of the attempt."""
         return self.ready.task.attempt
-
-
-class TaskSession(ClientHost):
-    """The session of a worker's tasks. It lives in the worker's process: what that does not hear, it does not either."""
-
-    kind = TASKS
-    linger_s = 0.5
-
-    def __init__(self, worker: WorkerHost, name: str) -> None:
-        self.pid = worker.pid
-        self._worker = worker
-        super().__init__(worker.parties, name, name)
-
-    def _connect(self) -> None:
-        self._worker.do(super()._connect)
-
-    def received(self, link: Link, messages: Sequence[Any]) -> None:
-        self._worker.do(partial(super().received, link, messages))
-
-    def disconnected(self, link: Link, reason: str) -> None:
-        self._worker.do(partial(super().disconnected, link, reason))
 
 
 class WorkerHost:
@@ -282,6 +261,7 @@ class WorkerHost:
             self._inline_max = effects.inline_bytes_max
         for ready in effects.ready:
             self.hand[ready.task.attempt] = ready
+        self._drop_spoken()
         taken = [self._take_back(order.attempts, order.already, order.answer) for order in effects.taken_back]
         gone = {attempt for event in taken for attempt in event.taken}
         for attempt in effects.interrupts:
@@ -396,12 +376,34 @@ class WorkerHost:
             text = TaskOutput(task.key, run.attempt, "stdout", f"{task.key}\n")
             self.later(plan.duration_s / 2, partial(self._print, text))
         duration_s = plan.duration_s * rng.uniform(0.8, 1.2)
+        self._speak(run, plan)
         share = self.world.nesting.waits(plan)
         if share:
             run.left_s = (1 - share) * duration_s
             self.later(share * duration_s, partial(self._wait, run, plan))
         else:
             self.later(duration_s, partial(self._end, run, plan))
+
+    # -- a task that returns a future ----------------------------------------------------------------------------------
+
+    def _speak(self, run: Run, plan: Plan) -> None:
+        child = self.world.speaking.child(plan, self.world.plans, self.world.swarm)
+        if child is not None:
+            self.world.nesting.bear(plan, child)
+            self._open_session().begin_returned(run.attempt, child, plan.key)
+            run.spoken = child.key
+
+    def _drop_spoken(self) -> None:
+        """Let go of futures that neither a run nor its result keeps any more."""
+        if self.tasks is not None and self.tasks.returned:
+            begun = {run.attempt for run in self._begun()}
+            reported = {report.reply.attempt for report in self._reports if isinstance(report, Ended)}
+            self.tasks.drop_returned(begun | reported | self.machine._state.futures.keys())
+
+    def _open_session(self) -> TaskSession:
+        if self.tasks is None or not self.tasks.is_open:
+            self.tasks = TaskSession(self, f"tasks-{self.pid}-{len(self.world.plans.by_key)}")
+        return self.tasks
 
     # -- a task that waits -------------------------------------------------------------------------------------------
 
@@ -422,10 +424,9 @@ class WorkerHost:
             return
         child = world.plans.make((), world.swarm.poison, world.swarm.raising)
         world.nesting.bear(plan, child)
-        if self.tasks is None or not self.tasks.is_open:
-            self.tasks = TaskSession(self, f"tasks-{self.pid}-{len(world.plans.by_key)}")
-        self.tasks.submit([child], plan.key)
-        self.tasks.watch(child.key, partial(self.do, partial(self._come_back, run, child.key)))
+        tasks = self._open_session()
+        tasks.submit([child], plan.key)
+        tasks.watch(child.key, partial(self.do, partial(self._come_back, run, child.key)))
 
     def _come_back(self, run: Run, key: str = "") -> None:
         if self.tasks is not None and key in self.tasks.held:
@@ -478,7 +479,13 @@ class WorkerHost:
         elif plan.kind == "raise" or plan.raises_left > 0:
             plan.raises_left -= 1
             self._report_error(run, ErrorInfo("ValueError", f"{plan.key} raises", "", key=plan.key))
+        elif run.spoken and self.tasks is not None:
+            self.tasks.confirm(partial(self.do, partial(self._report_spoken, run, plan)))
         else:
+            self._report_value(run, plan)
+
+    def _report_spoken(self, run: Run, plan: Plan) -> None:
+        if not run.is_over:
             self._report_value(run, plan)
 
     def _report_error(self, run: Run, error: ErrorInfo) -> None:
@@ -496,9 +503,19 @@ class WorkerHost:
         inline = text.encode() if nbytes <= self._inline_max else None
         self.unreadable.discard(plan.key)
         reply = TaskFinished(
-            plan.key, run.attempt, inline, nbytes, "str", run.started_s, self.world.now, run.slot, "said at the end"
+            plan.key,
+            run.attempt,
+            inline,
+            nbytes,
+            "str",
+            run.started_s,
+            self.world.now,
+            run.slot,
+            "said at the end",
+            (run.spoken,) if run.spoken else (),
         )
-        self._leave(run, Ended(reply, text if inline is None else None))
+        futures = (run.spoken,) if run.spoken else ()
+        self._leave(run, Ended(reply, text if inline is None else None, (), futures))
 
     def _leave(self, run: Run, report: Ended) -> None:
         run.is_over = True

@@ -19,6 +19,7 @@ from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
 from tests.simulator.once import Once
 from tests.simulator.plans import Plans
+from tests.simulator.speaking import Speaking
 from tests.simulator.store import Store
 from tests.simulator.swarm import Swarm, draw, draw_deaths, quieten
 
@@ -56,6 +57,7 @@ class World:
         has_memory: bool,
         has_deaf: bool,
         has_once: bool,
+        has_speaking: bool,
     ) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
@@ -63,6 +65,7 @@ class World:
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.nesting = Nesting(seed, is_used=has_nesting)
         self.once = Once(seed, is_used=has_once)
+        self.speaking = Speaking(seed, is_used=has_speaking)
         self.memory = MemoryPlan(seed, is_used=has_memory)
         self.deafness = Deafness(seed, is_used=has_deaf and not self.is_quiet)
         is_plain = not self.nesting.is_used  # a child may need what its parent has

@@ -1,6 +1,6 @@
 """What workers answer: results, errors, attempts given back. An answer counts only for the current attempt."""
 
-from jupyter_dist.core.scheduler import doubt, lineage, recovery
+from jupyter_dist.core.scheduler import doubt, lineage, recovery, speaking
 from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
@@ -26,6 +26,7 @@ def on_finished(state: State, member: Member, message: TaskFinished, now: float)
         state.bury_zombie(member, message.attempt)
         return
     state.detach(task)
+    unspoken = speaking.note(state, task, message.speaks_of)
     state.set_value(task, message.value, message.nbytes, message.type_name)
     state.move(task, MEMORY, now)
     if message.value is None:
@@ -40,6 +41,8 @@ def on_finished(state: State, member: Member, message: TaskFinished, now: float)
     if message.output:
         _tell_output(state, task, "stdout", message.output)
     lineage.finish(state, task, now)
+    if unspoken:
+        lineage.release(state, unspoken, now)
 
 
 def _watch_inline(state: State) -> None:

@@ -43,6 +43,7 @@ def edges_agree(state: State) -> Iterator[str]:
         if missing != task.missing:
             yield f"{task}: {task.missing} inputs noted as missing, {missing} are"
         consumers = sum(other.state in ACTIVE for edges in (task.dependents, task.keepers) for other in edges or ())
+        consumers += len(task.speakers or ())
         if consumers != task.consumers:
             yield f"{task}: {task.consumers} consumers noted, {consumers} are"
         for dependency in task.dependencies:
@@ -51,9 +52,21 @@ def edges_agree(state: State) -> Iterator[str]:
         for held in task.held:
             if task not in (held.keepers or ()):
                 yield f"{held} does not know its keeper {task}"
+        yield from _speaking_agrees(state, task)
         for needed in task.needs:
             if state.tasks.get(needed.key) is not needed:
                 yield f"{task} needs {needed}, which is not in the tables"
+
+
+def _speaking_agrees(state: State, task: Task) -> Iterator[str]:
+    for spoken in task.speaks_of:
+        if state.tasks.get(spoken.key) is not spoken or task not in (spoken.speakers or ()):
+            yield f"{task} speaks of {spoken}, which does not know of it"
+    for speaker in task.speakers or ():
+        if task not in speaker.speaks_of:
+            yield f"{task} is not spoken of by {speaker}"
+    if task.speaks_of and not task.is_needed:
+        yield f"{task} speaks of {task.speaks_of[0]} and is not needed"
 
 
 def states_are_justified(state: State) -> Iterator[str]:

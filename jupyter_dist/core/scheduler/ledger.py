@@ -31,6 +31,7 @@ from jupyter_dist.messages import (
     ResultEntry,
     ResultsRecord,
     SessionRecord,
+    SpeakRecord,
     SubmissionRecord,
     TaskSpec,
     TrialsRecord,
@@ -46,6 +47,7 @@ from jupyter_dist.messages.journal import (
     NAMES,
     RESULTS,
     SESSION,
+    SPEAK,
     SUBMISSION,
     TRIALS,
     WANT,
@@ -108,6 +110,13 @@ class Ledger:
     def unkeep(self, keeper: Session, task: Task) -> None:
         """Note that it does not, or is at its end."""
         self._remove_row(task, KEEP, f"{keeper.id}/{task.key}")
+
+    def speak(self, task: Task) -> None:
+        """Note of what a task's value speaks."""
+        if task.speaks_of:
+            self._write_row(task, SPEAK, task.key, SpeakRecord(tuple(other.key for other in task.speaks_of)))
+        else:
+            self._remove_row(task, SPEAK, task.key)
 
     def function(self, body: FunctionBody) -> None:
         """Note a function that tasks call."""

@@ -7,7 +7,7 @@ chain of a million steps.
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import keeping, once
+from jupyter_dist.core.scheduler import keeping, once, speaking
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, FORGOTTEN, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Task
 from jupyter_dist.core.scheduler.state import State
@@ -115,7 +115,7 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
             stack.extend(dependent for dependent in task.dependents if dependent.state == WAITING)
         if state.keepers:
             keeping.unkeep(state, task)
-        release(state, (task, *task.needs), now)
+        release(state, (task, *task.needs, *speaking.end(state, task)), now)
 
 
 def _shown(error: ErrorInfo) -> ErrorInfo:
@@ -157,7 +157,7 @@ def _clear_error(state: State, task: Task) -> None:
 
 
 def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = False) -> None:
-    """Let go of those of these tasks that nobody needs, of their values, and of inputs only they needed.
+    """Let go of those of these tasks that nobody needs, of their values, and of what only they needed or spoke of.
 
     What runs goes on to its end and keeps its slot until then; with ``force`` it is interrupted.
     A task that others were made from stays on record as their lineage; it is forgotten with the last of them.
@@ -167,6 +167,8 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
         task = stack.pop()
         if task.state == FORGOTTEN or task.is_needed:
             continue
+        if task.speaks_of:
+            stack.extend(speaking.end(state, task))
         if task.state != RELEASED:
             was_active = task.state in ACTIVE
             _let_go(state, task, now, force=force)

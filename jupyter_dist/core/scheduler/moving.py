@@ -145,7 +145,15 @@ def begin_copy(state: State, job: Job, task: Task, source: Member, target: Membe
         state.say(source.incarnation, StoreCopy(copy.number, task.key, copy.name))
         return
     holders = (source.address, *(holder.address for holder in task.holders if holder is not source))
-    message = HoldCopy(copy.number, task.key, task.nbytes, holders, task.made_by, task.type_name)
+    message = HoldCopy(
+        copy.number,
+        task.key,
+        task.nbytes,
+        holders,
+        task.made_by,
+        task.type_name,
+        tuple(spoken.key for spoken in task.speaks_of),
+    )
     state.say(target.incarnation, message)
 
 

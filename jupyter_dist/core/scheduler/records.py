@@ -71,6 +71,8 @@ class Task:
         "retries_left",
         "sessions",
         "since_s",
+        "speakers",
+        "speaks_of",
         "spent",
         "state",
         "stored",
@@ -94,7 +96,9 @@ class Task:
         self.dependents: dict[Task, None] | None = None  # None until there is one: most tasks have none
         self.keepers: dict[Task, None] | None = None  # tasks that hold it, as ``dependents``
         self.missing = 0  # dependencies that are not in memory; changed by state.move alone
-        self.consumers = 0  # dependents and keepers that are active; changed by state.move alone
+        self.speaks_of: tuple[Task, ...] = ()  # what the futures in its value stand for; see `speaking`
+        self.speakers: dict[Task, None] | None = None  # tasks that speak of it, as ``dependents``
+        self.consumers = 0  # dependents and keepers that are active, and speakers; changed by state.move and `speaking`
         self.sessions: tuple[Session, ...] = ()  # who wants the value; a tuple is shared by all tasks of one client
         self.attempt = 0  # the current attempt, 0 for none
         self.attempts = 0  # how often it was assigned
@@ -129,7 +133,7 @@ class Task:
 
     @property
     def is_needed(self) -> bool:
-        """Whether somebody wants the value, or a task on its way needs it."""
+        """Whether somebody wants the value, a task on its way needs it, or another value speaks of it."""
         return bool(self.sessions) or self.consumers > 0
 
     @property

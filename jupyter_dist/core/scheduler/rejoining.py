@@ -6,7 +6,7 @@ on the worker. A task whose value was taken once accepts that value alone: a val
 by another. One that has none yet accepts the first there is.
 """
 
-from jupyter_dist.core.scheduler import doubt, lineage, once
+from jupyter_dist.core.scheduler import doubt, lineage, once, speaking
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
@@ -77,7 +77,9 @@ def _finish(state: State, task: Task, member: Member, held: HeldResult, now: flo
     task.made_by = held.attempt
     if task.options.once:
         once.take(state, task, held.attempt, member)
+    unspoken = speaking.note(state, task, held.speaks_of)
     state.set_value(task, None, held.nbytes, held.type_name)
     state.move(task, MEMORY, now)
     state.hold(task, member)
     lineage.finish(state, task, now)
+    lineage.release(state, unspoken, now)

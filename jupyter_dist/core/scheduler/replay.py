@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from jupyter_dist.core.scheduler import doubt, keeping, lineage
+from jupyter_dist.core.scheduler import doubt, keeping, lineage, speaking
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.records import Session, Task
@@ -27,6 +27,7 @@ from jupyter_dist.messages import (
     ResultEntry,
     ResultsRecord,
     SessionRecord,
+    SpeakRecord,
     SubmissionRecord,
     TaskOptions,
     TrialsRecord,
@@ -42,6 +43,7 @@ from jupyter_dist.messages.journal import (
     NAMES,
     RESULTS,
     SESSION,
+    SPEAK,
     SUBMISSION,
     TRIALS,
     WANT,
@@ -67,6 +69,7 @@ def restore(state: State, records: Records, now: float) -> None:
     _restore_submissions(state, records)
     _restore_wants(state, records)
     _restore_values(state, records, now)
+    _restore_spoken(state, records)
     _restore_errors(state, records, now)
     state.expected_nannies = frozenset(_of(records, HOST, HostRecord))
     state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
@@ -214,6 +217,16 @@ def _restore_kept(state: State, records: Records) -> None:
             continue
         state.ledger.adopt_row(task_key, KEEP, key)
         keeping.restore(state, session_id, record.name, task)
+
+
+def _restore_spoken(state: State, records: Records) -> None:
+    for key, record in _of(records, SPEAK, SpeakRecord).items():
+        task = state.tasks.get(key)
+        if task is None:
+            state.ledger.discard(SPEAK, key)
+            continue
+        state.ledger.adopt_row(key, SPEAK, key)
+        speaking.note(state, task, record.keys)
 
 
 def _restore_code(state: State, records: Records) -> None:

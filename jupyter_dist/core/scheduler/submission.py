@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import keeping, lineage, once, recovery
+from jupyter_dist.core.scheduler import keeping, lineage, once, recovery, speaking
 from jupyter_dist.core.scheduler.arcs import ERRED, FORGOTTEN, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
@@ -111,8 +111,10 @@ def on_put_value(state: State, session: Session, message: PutValue, now: float) 
             task.stored = message.stored
         else:
             state.set_value(task, message.value, len(message.value), message.type_name)
+        unspoken = speaking.note(state, task, message.speaks_of)
         state.move(task, MEMORY, now)
         lineage.queue_dependents(state, task, now)
+        lineage.release(state, unspoken, now)
         if task.function is None:
             state.ledger.put(task)
     elif message.stored:
@@ -166,6 +168,7 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
     for task in given_up:
         state.unwant(session, task)
         keeping.unkeep(state, task, session.id)
+        speaking.give_up(state, session, task)
         state.record_task("cancelled", now, task)
     state.say(session.incarnation, KeyCancelled(wishes, _why_cancelled(message.keys)))
     lineage.release(state, given_up, now, force=message.force)

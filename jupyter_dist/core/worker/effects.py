@@ -39,6 +39,7 @@ class Copied(Fetched, frozen=True, eq=False):
     nbytes: int
     attempt: int = 0  # which made it, elsewhere
     type_name: str = ""
+    speaks_of: tuple[str, ...] = ()
 
 
 class Stored(Opaque, frozen=True, eq=False):
@@ -54,6 +55,7 @@ class Live(Opaque, frozen=True, eq=False):
     nbytes: int
     attempt: int = 0  # which made it; 0: an input
     type_name: str = ""
+    speaks_of: tuple[str, ...] = ()  # the keys of the futures in it
 
 
 class Spilled(Opaque, frozen=True, eq=False):
@@ -63,6 +65,7 @@ class Spilled(Opaque, frozen=True, eq=False):
     nbytes: int
     attempt: int
     type_name: str = ""
+    speaks_of: tuple[str, ...] = ()
 
 
 Held = Live | Copied | Spilled

@@ -47,11 +47,13 @@ class Ended(Opaque, frozen=True, eq=False):
 
     ``reply`` is what the scheduler shall hear: that an input was missing, when it could not be mapped. When the result is
     too large to ride in it, ``value`` is the live object. ``output`` is what was printed and not yet forwarded.
+    ``futures`` are those in the result: they hold what it speaks of until the scheduler does.
     """
 
     reply: TaskFinished | TaskErred | InputMissing
     value: object = None
     output: tuple[TaskOutput, ...] = ()
+    futures: tuple[object, ...] = ()
 
 
 class TakenBack(msgspec.Struct, frozen=True):

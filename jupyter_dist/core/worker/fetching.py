@@ -106,7 +106,7 @@ def on_hold_copy(state: State, message: HoldCopy) -> None:
 
 
 def _hold(state: State, order: HoldCopy, buffers: Buffers) -> None:
-    state.hold(order.key, Copied(buffers, order.nbytes, order.attempt, order.type_name))
+    state.hold(order.key, Copied(buffers, order.nbytes, order.attempt, order.type_name, order.speaks_of))
     state.effects.says.append(CopyMade(order.copy))
 
 

@@ -34,6 +34,8 @@ def _check_attempts(state: State) -> Iterator[str]:
             yield f"attempt {number} is {attempt.state} and lacks {sorted(attempt.missing)}"
         if attempt.state != FETCHING and {wanted.key for wanted in attempt.task.inputs} != set(attempt.inputs):
             yield f"attempt {number} is {attempt.state} without all its inputs"
+    if not state.futures.keys() <= {said.reply.attempt for said in state.unkept}:
+        yield f"futures of {sorted(state.futures)} are kept for nobody"
     for number, attempt in state.timed.items():
         if attempt.state not in {RUNNING, WAITING} or not attempt.deadline:
             yield f"attempt {number} is timed and does not run"

@@ -50,7 +50,7 @@ def on_spill_ended(state: State, event: SpillEnded, now: float) -> None:
     elif is_current:
         held = order.held
         memory.used = max(0, memory.used - held.nbytes)
-        state.hold(order.key, Spilled(event.name, held.nbytes, held.attempt, held.type_name))
+        state.hold(order.key, Spilled(event.name, held.nbytes, held.attempt, held.type_name, held.speaks_of))
         state.effects.trim = True
     else:
         state.effects.unspilled.append(event.name)

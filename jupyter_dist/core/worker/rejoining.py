@@ -47,7 +47,7 @@ def note_said(state: State, says: list[Message], *, is_heard: bool) -> None:
 def on_kept(state: State, message: Kept) -> None:
     """Forget what the scheduler will not forget."""
     while state.unkept and state.unkept[0].number <= message.received:
-        state.unkept.popleft()
+        state.futures.pop(state.unkept.popleft().reply.attempt, None)
     while state.spent and state.spent[0][0] <= message.received:
         state.spent.popleft()
 
@@ -55,11 +55,14 @@ def on_kept(state: State, message: Kept) -> None:
 def on_stop(state: State, attempt: int) -> None:
     """Forget how an attempt ended that nobody wants any more."""
     state.unkept = deque(said for said in state.unkept if said.reply.attempt != attempt)
+    state.futures.pop(attempt, None)
 
 
 def on_welcome(state: State) -> None:
     """Say again what may have been forgotten, unless the list of held results said it."""
     replies = [said.reply for said in state.unkept if said.reply.attempt not in state.told_held]
+    for attempt in state.told_held:
+        state.futures.pop(attempt, None)
     state.unwanted.update(said.reply.attempt for said in state.unkept if not said.is_wanted)
     state.unkept.clear()
     state.said = 0
@@ -87,9 +90,14 @@ def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, st
     An attempt that is ready now could not be taken back: a slot has it. One that was stopped has no key any more: it
     occupies its slot, and nothing else.
     """
-    held = tuple(HeldResult(key, live.attempt, live.nbytes, live.type_name) for key, live in state.held.items())
+    held = tuple(
+        HeldResult(key, live.attempt, live.nbytes, live.type_name, live.speaks_of) for key, live in state.held.items()
+    )
     state.told_held = {result.attempt for result in held}
-    state.unkept = deque(said for said in state.unkept if not _is_freed(state, said.reply))
+    for said in tuple(state.unkept):
+        if _is_freed(state, said.reply):
+            state.unkept.remove(said)
+            state.futures.pop(said.reply.attempt, None)
     going_on = [(number, "" if attempt.stopped else attempt.task.key) for number, attempt in _going_on(state)]
     ended = [
         (said.reply.attempt, said.reply.key if said.is_wanted else "")

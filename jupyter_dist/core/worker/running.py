@@ -126,16 +126,24 @@ def on_ended(state: State, event: Ended) -> None:
         state.once.discard(reply.attempt)  # its code did not begin
         says.append(reply)
     elif attempt.stopped:
-        says.append(msgspec.structs.replace(reply, value=None, nbytes=0))
+        says.append(msgspec.structs.replace(reply, value=None, nbytes=0, speaks_of=()))
         _discard(state, event)
     elif reply.value is not None:
         says.append(reply)
+        _keep_futures(state, event)
     elif refusal := memory.refuse(state, reply):
         says.append(refusal)
         _discard(state, event)
     else:
         says.append(reply)
-        state.hold(reply.key, Live(event.value, reply.nbytes, reply.attempt, reply.type_name))
+        _keep_futures(state, event)
+        state.hold(reply.key, Live(event.value, reply.nbytes, reply.attempt, reply.type_name, reply.speaks_of))
+
+
+def _keep_futures(state: State, event: Ended) -> None:
+    """Have the futures in a result hold theirs until the scheduler is known to do so."""
+    if event.futures:
+        state.futures[event.reply.attempt] = event.futures
 
 
 def _drop_unreadable(state: State, attempt: Attempt, reply: InputMissing) -> None:

@@ -76,6 +76,9 @@ class State:
         self.storing: set[int] = set()  # copies that are being written to the object store
         self.said = 0  # messages on this connection to the scheduler
         self.unkept: deque[Said] = deque()  # what it may still forget
+        self.futures: dict[
+            int, tuple[object, ...]
+        ] = {}  # by attempt: those in its result, as long as it is in ``unkept``
         self.unwanted: set[int] = set()  # attempts that were stopped and have ended just now
         self.once: set[int] = set()  # attempts here that are of tasks that are not run twice, and have not ended
         self.spent: deque[tuple[int, int]] = deque()  # those that have, as ``unkept``: number of the message, attempt

@@ -172,11 +172,11 @@ class Bench:
     def attempt(self, key):
         return self.task(key).attempt
 
-    def finish(self, worker, key, value=b"v", *, attempt=0, nbytes=0, seconds=1.0, output=""):
+    def finish(self, worker, key, value=b"v", *, attempt=0, nbytes=0, seconds=1.0, output="", speaks_of=()):
         nbytes = nbytes or (LARGE if value is None else len(value))
         attempt = attempt or self.attempt(key)
         times = (self.now, self.now + seconds, 0, output)
-        self.say(worker, TaskFinished(key, attempt, value, nbytes, "bytes", *times))
+        self.say(worker, TaskFinished(key, attempt, value, nbytes, "bytes", *times, speaks_of))
 
     def err(self, worker, key, *, attempt=0, output=""):
         error = ErrorInfo("ValueError", "no", "trace", key=key)

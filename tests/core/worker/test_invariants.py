@@ -54,6 +54,10 @@ def sum_wrong(state):
     state.held["k"] = Live(None, 5)
 
 
+def keep_futures(state):
+    state.futures[1] = (object(),)
+
+
 def keep_for_nobody(state):
     state.kept["y"].users.clear()
 
@@ -73,6 +77,7 @@ def keep_for_nobody(state):
         (wait_for_nothing, "wait for 'w'"),
         (sum_wrong, "summed wrong"),
         (keep_for_nobody, "'y' is kept for"),
+        (keep_futures, r"futures of \[1\] are kept for nobody"),
     ],
 )
 def test_check_of_corrupted_table_names_what_is_wrong(corrupt, words):

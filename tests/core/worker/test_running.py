@@ -1,3 +1,7 @@
+import weakref
+
+import pytest
+
 from jupyter_dist.core.worker.events import Began, Ended, Printed
 from jupyter_dist.messages import (
     ErrorInfo,
@@ -290,6 +294,84 @@ def test_attempt_that_must_not_run_again_and_has_not_begun_is_not_told():
     bench.disconnect()
     assert bench.machine.list_spent() == ()
     assert bench.machine.list_kept() == ((), ())
+
+
+class Future:
+    """Stands for one in a result."""
+
+
+def spoken():
+    """Return a future by its key, and a reference that dies with it."""
+    future = Future()
+    return {"inner": future}, weakref.ref(future)
+
+
+@pytest.mark.parametrize("live", [None, object()])
+def test_futures_in_a_result_are_kept_until_it_will_not_be_forgotten_which_it_speaks_of(live):
+    bench = Bench()
+    futures, future = spoken()
+    bench.assign(1)
+    bench.begin()
+    bench.finish(1, value=None if live else b"v", live=live, nbytes=500, futures=futures)
+    del futures
+    assert [said.speaks_of for said in bench.take_said()] == [("inner",)]
+    assert future() is not None
+    bench.hear(Kept(1))
+    assert future() is None
+
+
+def test_futures_in_a_small_result_are_kept_over_another_connection():
+    bench = Bench()
+    futures, future = spoken()
+    bench.assign(1)
+    bench.begin()
+    bench.finish(1, futures=futures)
+    del futures
+    bench.take_said()
+    bench.disconnect()
+    bench.machine.list_kept()
+    bench.link += 1
+    bench.hear(WELCOME)
+    assert [said.speaks_of for said in bench.take_said()] == [("inner",)]
+    assert future() is not None
+    bench.hear(Kept(1))
+    assert future() is None
+
+
+def test_futures_in_a_held_result_are_let_go_when_it_was_told_at_registration():
+    bench = Bench()
+    futures, future = spoken()
+    bench.assign(1)
+    bench.begin()
+    bench.finish(1, value=None, live=object(), nbytes=500, futures=futures)
+    del futures
+    bench.disconnect()
+    (held,), _running = bench.machine.list_kept()
+    assert held.speaks_of == ("inner",)
+    assert future() is not None
+    bench.link += 1
+    bench.hear(WELCOME)
+    assert future() is None
+
+
+@pytest.mark.parametrize("how", ["stopped before", "stopped after", "freed"])
+def test_futures_in_a_result_that_nobody_wants_are_let_go(how):
+    bench = Bench()
+    futures, future = spoken()
+    bench.assign(1)
+    bench.begin()
+    if how == "stopped before":
+        bench.hear(StopAttempt(1))
+    bench.finish(1, value=None, live=object(), nbytes=500, futures=futures)
+    del futures
+    if how == "stopped after":
+        bench.hear(StopAttempt(1))
+    elif how == "freed":
+        bench.hear(FreeKeys(("k1",)))
+        bench.disconnect()
+        assert bench.machine.list_kept() == ((), ())
+    bench.discarded.clear()
+    assert future() is None
 
 
 def test_attempt_that_ends_between_registration_and_welcome_is_said_although_its_result_is_held():

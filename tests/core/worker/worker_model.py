@@ -88,10 +88,11 @@ class Bench:
         self.happen(Began(number))
         return number
 
-    def finish(self, attempt, value=b"v", live=None, nbytes=1, key=None, output=()):
+    def finish(self, attempt, value=b"v", live=None, nbytes=1, key=None, output=(), futures=None):
         self.running.remove(attempt)
-        reply = TaskFinished(key or f"k{attempt}", attempt, value, nbytes, "int", 1.0, 2.0)
-        self.happen(Ended(reply, live, output))
+        spoken = futures or {}
+        reply = TaskFinished(key or f"k{attempt}", attempt, value, nbytes, "int", 1.0, 2.0, speaks_of=tuple(spoken))
+        self.happen(Ended(reply, live, output, tuple(spoken.values())))
 
     def fail(self, attempt, text="boom"):
         self.running.remove(attempt)
