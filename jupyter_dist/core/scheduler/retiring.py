@@ -175,7 +175,11 @@ def _shrink(state: State, nanny: Nanny, surplus: int, now: float) -> None:
 
 def advance(state: State, now: float) -> None:
     """Take each worker that leaves as far as it can go now, and answer who waits for it."""
-    for retirement in tuple(state.moves.leaving.values()):
+    going = tuple(state.moves.leaving.values())
+    for retirement in going:  # before all else: what is let go of by that need not be saved from others
+        if _is_there(state, retirement):
+            _free_waiting(state, retirement.member, now)
+    for retirement in going:
         _advance(state, retirement, now)
     _answer_retired(state)
     _answer_fresh(state, now)
@@ -185,15 +189,19 @@ def _advance(state: State, retirement: Retirement, now: float) -> None:
     member = retirement.member
     if state.members.get(member.incarnation) is not member:
         _leave_tables(state, retirement, now)  # it died before it was through
-    elif member.state == "retiring" and not retirement.is_out and _is_through(state, retirement, now):
+    elif _is_there(state, retirement) and _is_through(state, retirement, now):
         _conclude(state, retirement, now)
+
+
+def _is_there(state: State, retirement: Retirement) -> bool:
+    member = retirement.member
+    is_member = state.members.get(member.incarnation) is member
+    return is_member and member.state == "retiring" and not retirement.is_out
 
 
 def _is_through(state: State, retirement: Retirement, now: float) -> bool:
     """Whether nothing is left of a worker's that is to be waited for."""
     member = retirement.member
-    if member.waiting and not member.processing and _is_in_the_way(state, member):
-        _give_back_waiting(state, member, now)
     while moving.work_off(retirement, lambda task: _look(state, retirement, task, now)):
         if member.is_at_work and retirement.seen == len(member.held):
             return False
@@ -218,8 +226,10 @@ def _is_in_the_way(state: State, member: Member) -> bool:
     )
 
 
-def _give_back_waiting(state: State, member: Member, now: float) -> None:
-    """Have what waits on a worker run elsewhere: what it waits for would never come."""
+def _free_waiting(state: State, member: Member, now: float) -> None:
+    """Have what waits on a worker run elsewhere, if what it waits for would never come."""
+    if not member.waiting or member.processing or not _is_in_the_way(state, member):
+        return
     for task in tuple(member.waiting.values()):
         if task is None:
             continue
