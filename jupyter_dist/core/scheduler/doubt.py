@@ -90,15 +90,22 @@ def refuse(state: State, task: Task, now: float) -> None:
 
 
 def restore(state: State) -> None:
-    """After a scheduler's death: what it had handed out is in doubt, unless nobody needs it."""
+    """After a scheduler's death: what it had handed out is in doubt.
+
+    What nobody needs is left alone for now: a worker may yet bring a result that speaks of it.
+    """
+    state.once.is_restored = True
     for task in state.tasks.values():
         if task.spent is not None and task.state in (QUEUED, WAITING):
             state.once.in_doubt[task] = None
-        elif task.state == RELEASED:
-            once.close(state, task)
 
 
 def give_up(state: State, now: float) -> None:
     """Fail what is in doubt, now that nobody comes back any more who may know."""
     for task in tuple(state.once.in_doubt):
         lose(state, task, once.describe(task, NOT_BACK), now)
+    if state.once.is_restored:
+        state.once.is_restored = False
+        for task in state.tasks.values():
+            if task.state == RELEASED:
+                once.close(state, task)

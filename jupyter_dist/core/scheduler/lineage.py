@@ -28,9 +28,11 @@ def activate(state: State, task: Task, now: float) -> None:
             fail(state, task, error, now)
         elif task.missing:
             state.move(task, WAITING, now)
+            once.doubt(state, task)
             stack.extend(needed for needed in task.needs if needed.state == RELEASED)
         else:
             state.move(task, QUEUED, now)
+            once.doubt(state, task)
             stack.extend(held for held in task.held if held.state == RELEASED)
 
 

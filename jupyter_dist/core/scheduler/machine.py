@@ -310,7 +310,7 @@ class SchedulerMachine:
             _grant_asked(state, now)
         if state.doubtful and replay.is_recovered(state, now):
             replay.give_up_doubtful(state, now)
-        if state.once.in_doubt and replay.is_recovered(state, now):
+        if (state.once.in_doubt or state.once.is_restored) and replay.is_recovered(state, now):
             doubt.give_up(state, now)
         if state.moves.is_active:
             retiring.advance(state, now)

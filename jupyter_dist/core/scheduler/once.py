@@ -56,6 +56,12 @@ def close(state: State, task: Task) -> None:
         state.ledger.trials(task)
 
 
+def doubt(state: State, task: Task) -> None:
+    """Note that a task is needed which is spent: a scheduler that follows knows no more of it, and nobody needed it."""
+    if task.spent is not None:
+        state.once.in_doubt[task] = None
+
+
 def let_go(state: State, task: Task) -> None:
     """Note that nobody needs a task, whatever it has come to."""
     if task.attempt in state.once.unsent:

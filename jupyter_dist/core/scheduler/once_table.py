@@ -18,12 +18,13 @@ class Unsent(NamedTuple):
 class OnceTable:
     """Assignments that are not sent yet, by attempt, and tasks that are not handed out before it is known if they began."""
 
-    __slots__ = ("in_doubt", "send_at_s", "unsent")
+    __slots__ = ("in_doubt", "is_restored", "send_at_s", "unsent")
 
     def __init__(self) -> None:
         self.unsent: dict[int, Unsent] = {}
         self.send_at_s: float | None = None  # when to look which of them are written down
         self.in_doubt: dict[Task, None] = {}
+        self.is_restored = False  # from a journal, and what nobody needed then is not given up yet
 
     def hold_back(self, unsent: Unsent) -> None:
         """Keep an assignment; its worker is given nothing in hand meanwhile, which would begin before it."""
