@@ -20,7 +20,7 @@ from jupyter_dist.client.future import Future
 from jupyter_dist.client.packing import dump
 from jupyter_dist.client.waiting import Question
 from jupyter_dist.errors import ClusterClosedError, CoordinationError, DatasetError, PackingError, UsageError
-from jupyter_dist.messages import Coordinated, GiveUpRequest, MentionedFuture, Message, Parcel
+from jupyter_dist.messages import Coordinated, MentionedFuture, Message, Parcel
 
 FAULTS: dict[str, type[Exception]] = {"usage": UsageError, "taken": DatasetError}
 
@@ -58,7 +58,7 @@ async def answered(owner: Front, question: Question, what: str, timeout: float |
     """
     session = owner.session
     if not await Opening(question, timeout):
-        session.say(GiveUpRequest(question.number))
+        session.give_up(question.number)
         if not await Opening(question, session.settings.lease_s):
             raise TimeoutError(f"{what}: the scheduler does not answer. It may be stopped or overloaded")
     answer = question.answer

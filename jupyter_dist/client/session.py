@@ -40,7 +40,6 @@ from jupyter_dist.messages import (
     CodeReplaced,
     Coordinated,
     FunctionBody,
-    GiveUpRequest,
     Kept,
     KeyFinished,
     KeyName,
@@ -318,16 +317,22 @@ class Session:
         """
         with self.lock:
             self.check_open()
-            question = self._questions.add()
-            self._say(make(question.number))
+            question, message = self._questions.ask(make)
+            self._say(message)
         return question
+
+    def give_up(self, number: int) -> None:
+        """Wait for the answer to a question no longer, but for what became of it. Raises as `put_question`."""
+        with self.lock:
+            self.check_open()
+            self._say(self._questions.give_up(number))
 
     def abandon(self, number: int) -> None:
         """Have whatever became of a question undone. Never fails; may be called by garbage collection."""
         with self.lock:
-            self._questions.forget(number)
+            undo = self._questions.abandon(number)
             if not self.closed_reason:
-                self._say(GiveUpRequest(number, undo=True))
+                self._say(undo)
 
     def claim(self, number: int, futures: Iterable[MentionedFuture]) -> list[Wish]:
         """Wish for the results that the answer to a question speaks of, with one reference each.
@@ -401,7 +406,9 @@ class Session:
             with self.lock:
                 self._release_dropped()
                 again = self._requests.again(self._outgoing.is_waiting)
-                self._outgoing.resume(welcome.received, [self.table.claims(), *again, *self._questions.end_lost()])
+                self._outgoing.resume(welcome.received, [self.table.claims(), *again])
+                for message in self._questions.resume(self._outgoing.queued(), is_known=not welcome.is_new):
+                    self._outgoing.add(message)
             self.code.forget_put()
             if self.on_resumed is not None:
                 self.on_resumed(is_another)
@@ -434,7 +441,9 @@ class Session:
         elif isinstance(message, Answer):
             self._requests.hear(message)
         elif isinstance(message, Coordinated):
-            self._questions.hear(message)
+            with self.lock:
+                for said in self._questions.hear(message):
+                    self._say(said)
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)

@@ -80,8 +80,8 @@ class SchedulerJournal:
         else:
             self.records = _decode(recovered)
 
-    def write(self, changes: Sequence[ledger.Change], number: int) -> None:
-        """Have changes written, later."""
+    def write(self, changes: Sequence[ledger.Change], number: int, is_awaited: bool) -> None:
+        """Have changes written: later, or soon if somebody waits for it."""
         self._number = number
         if self._journal is None:
             self._loop.call_soon(self._on_written, number)
@@ -93,6 +93,7 @@ class SchedulerJournal:
                 for kind, key, record, is_new in changes
             ],
             number,
+            is_awaited=is_awaited,
         )
 
     def close(self) -> None:

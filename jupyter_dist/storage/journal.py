@@ -99,6 +99,7 @@ class Journal:
         self._queued_bytes = 0
         self._committing_bytes = 0
         self._wake = threading.Event()
+        self._hurry = threading.Event()  # the next commit is not to wait for its time
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)  # a dead disk holds up no exit
 
@@ -107,7 +108,7 @@ class Journal:
         """Whether so much is not written yet that whoever writes should wait."""
         return self._queued_bytes + self._committing_bytes > self._queue_bytes_max
 
-    def write(self, changes: Sequence[Change], number: int) -> None:
+    def write(self, changes: Sequence[Change], number: int, *, is_awaited: bool = False) -> None:
         """Queue changes, of any count, to be committed together; return at once.
 
         Parameters
@@ -117,6 +118,8 @@ class Journal:
         number : int
             Rises with each call. When these changes are durable ``on_written(number)``, or a higher number, is called in
             the writer's thread; never after trouble.
+        is_awaited : bool, optional
+            Whether somebody waits for that: then no time is left for more to come.
         """
         with self._lock:
             if self.trouble or self._closing.is_set():
@@ -127,7 +130,10 @@ class Journal:
                 self._number = number
         if is_hopeless:
             self._stop(f"more than {HOPELESS * self._queue_bytes_max:,} bytes wait to be written: the disk is too slow")
-        elif not self._wake.is_set():
+            return
+        if is_awaited and not self._hurry.is_set():
+            self._hurry.set()
+        if not self._wake.is_set():
             self._wake.set()
 
     def close(self, *, remove: bool = False) -> None:
@@ -139,6 +145,7 @@ class Journal:
             Delete the files, those that were set aside too.
         """
         self._closing.set()
+        self._hurry.set()
         self._wake.set()
         self._thread.join(self._close_s_max)
         if self._thread.is_alive():
@@ -188,7 +195,7 @@ class Journal:
                 started_s = time.monotonic()
                 self._commit()
                 is_sparse = self._table.tidy()
-                self._closing.wait(max(0.0, started_s + self._interval_s - time.monotonic()))
+                self._hurry.wait(max(0.0, started_s + self._interval_s - time.monotonic()))
             self._commit()
         except Exception as error:  # noqa: BLE001  # whatever it is, records are not kept any more, and that is told
             self._stop(f"{type(error).__name__}: {error}")
@@ -208,6 +215,7 @@ class Journal:
             if self.trouble:
                 return
             changes, self._queue = self._queue, defaultdict(dict)
+            self._hurry.clear()
             self._committing_bytes, self._queued_bytes = self._queued_bytes, 0
             number = self._number
         if number is None:

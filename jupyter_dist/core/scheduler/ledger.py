@@ -192,6 +192,12 @@ class Ledger:
         """Note that it is kept no longer."""
         self.changes.append(Change(CODE, name, None))
 
+    # -- what clients share by name ----------------------------------------------------------------------------------
+
+    def note(self, kind: int, key: str, record: JournalRecord | None, *, is_new: bool = False) -> None:
+        """Note a record that belongs to no task, or with none that it is gone."""
+        self.changes.append(Change(kind, key, record, is_new))
+
     # -- hosts -------------------------------------------------------------------------------------------------------
 
     def host(self, nanny: str, host: str) -> None:

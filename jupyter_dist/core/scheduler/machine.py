@@ -25,7 +25,7 @@ from jupyter_dist.core.scheduler import (
     submission,
     waiting,
 )
-from jupyter_dist.core.scheduler.coordination import departures, leases, parcels, queues, values
+from jupyter_dist.core.scheduler.coordination import answers, departures, leases, parcels, queues, returns, rows, values
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
@@ -36,6 +36,7 @@ from jupyter_dist.messages import (
     AttemptWaits,
     Cancel,
     ClaimParcels,
+    ClaimRequests,
     ClaimWishes,
     CloseSession,
     CodeTaken,
@@ -168,6 +169,7 @@ CLIENT: dict[type, Handler] = {
     CountItems: queues.on_count,
     GiveUpRequest: departures.on_give_up,
     ClaimParcels: parcels.on_claim,
+    ClaimRequests: returns.on_claim_requests,
 }
 NANNY: dict[type, Handler] = {
     Pulse: membership.on_pulse,
@@ -287,9 +289,17 @@ class SchedulerMachine:
         replay.restore(self.state, records, now)
         return self._settle(now)
 
-    def written(self, number: int, now: float) -> None:
-        """Note that the changes of all batches up to this one are on the disk; `tick` tells those who wait for it."""
-        self.state.ledger.on_written(number, now)
+    def written(self, number: int, now: float) -> Effects:
+        """Note that the changes of all batches up to this one are on the disk, and give the answers that waited for it.
+
+        `tick` tells those who would say again what was not written.
+        """
+        state = self.state
+        state.ledger.on_written(number, now)
+        answers.on_written(state)
+        effects, state.effects = state.effects, Effects()
+        effects.number = state.ledger.number
+        return effects
 
     def on_trouble(self, words: str, now: float) -> None:
         """Note why nothing is written down any more; watchers hear of it with the next `tick`."""
@@ -316,8 +326,11 @@ class SchedulerMachine:
             submission.drop_functions(state)
         if state.freed and state.nannies:
             lifetime.free_objects(state)
+        if state.coordination.changed.is_any:
+            rows.write(state)
         effects, state.effects = state.effects, Effects()
         effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
+        answers.send(state, effects)
         return effects
 
     def deadline(self) -> float | None:
