@@ -31,11 +31,12 @@ FORGOTTEN = "the cluster does not know this session any more, it was without a c
 class Asked:
     """One question."""
 
-    __slots__ = ("is_given_up", "message")
+    __slots__ = ("is_given_up", "is_repeated", "message")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.is_given_up = False
+        self.is_repeated = False  # it was asked on two connections, and may be answered on both
 
 
 class QuestionTable:
@@ -71,9 +72,14 @@ class QuestionTable:
 
     def hear(self, answer: Coordinated) -> tuple[bool, list[Message]]:
         """Take an answer; return whether somebody waits for it, and what is to be said. It may come twice."""
-        if self._open.pop(answer.request, None) is None:
+        asked = self._open.pop(answer.request, None)
+        if asked is None:
             return False, []
-        return True, [ClaimParcels(answer.request)] if answer.is_kept else []
+        if answer.is_kept:
+            return True, [ClaimParcels(answer.request)]
+        if asked.is_repeated and not answer.parcels:  # the other answer may bring a value, which nobody would claim
+            return True, [GiveUpRequest(answer.request, undo=True)]
+        return True, []
 
     def resume(self, queued: list[Message], *, is_known: bool) -> tuple[list[Message], list[Coordinated]]:
         """Begin on a new connection; return what is to be said after all that is queued, and answers that are heard now.
@@ -93,6 +99,7 @@ class QuestionTable:
             for number in others:
                 del self._open[number]
         for number, asked in looks.items():
+            asked.is_repeated = True
             said.append(asked.message)
             if asked.is_given_up:
                 said.append(GiveUpRequest(number))

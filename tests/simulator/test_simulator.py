@@ -42,6 +42,9 @@ HEARD = (  # what is said only if something went wrong, or was changed while it 
     "said again by a worker",
     "AttemptGoesOn",
     "AttemptWaits",
+    "ClaimParcels",
+    "ClaimRequests",
+    "Coordinated",
     "ClaimWishes",
     "CopyFailed",
     "CopyMade",
@@ -96,6 +99,7 @@ def test_story_that_failed_once_passes(path):
                 "has_extras",
                 "has_nesting",
                 "has_memory",
+                "has_sharing",
             )
         }
         outcome = simulate(story["seed"], story["events"], **has)

@@ -22,7 +22,7 @@ def on_acquire(state: State, session: Session, message: AcquireLease, _now: floa
         )
         refuse(state, session, message.request, error, USAGE)
         return
-    turn = begin(state, session, message.request, home)
+    turn = begin(state, session, message.request, home, message.limit)
     if turn is not None:
         books.stand(turn, home.line)
         advance(state, home)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jupyter_dist.core.scheduler import lineage, submission
 from jupyter_dist.core.scheduler.coordination.answers import refuse
-from jupyter_dist.core.scheduler.coordination.tables import Kept
+from jupyter_dist.core.scheduler.coordination.tables import Kept, Value
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import ClaimParcels, KeyCancelled, Parcel
@@ -95,7 +95,10 @@ def on_claim(state: State, session: Session, message: ClaimParcels, now: float) 
         lineage.activate(state, task, now)
     state.coordination.forget_reply(session, message.request)
     turn = state.coordination.turn(session, message.request)
-    if turn is not None and turn.kept and turn.is_answered:
+    if turn is None:
+        return
+    is_asked_twice = isinstance(turn.home, Value)  # on two connections; it is not to wait for a second answer
+    if (turn.is_answered and turn.kept) or is_asked_twice:
         state.coordination.close_turn(turn)
         for kept in turn.kept:
             let_go(state, kept, now)

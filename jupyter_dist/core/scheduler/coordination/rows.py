@@ -66,14 +66,13 @@ def _write_turn(state: State, turn: Turn) -> None:
 def _turn_record(turn: Turn) -> TurnRecord:
     home = turn.home
     kind, name = home.place
-    size = home.limit if isinstance(home, Leases) else turn.size
     numbers = tuple(kept.number for kept in turn.kept)
     book = BOOKS[type(home)]
     if turn.is_answered:
-        return TurnRecord(book, kind, name, HOLDS, turn.place, size, numbers)
+        return TurnRecord(book, kind, name, HOLDS, turn.place, turn.size, numbers)
     if isinstance(home, Queue) and turn.line is home.putters:
-        return TurnRecord(book, kind, name, PUTS, turn.place, size, numbers)
-    return TurnRecord(book, kind, name, WAITS, turn.place, size)
+        return TurnRecord(book, kind, name, PUTS, turn.place, turn.size, numbers)
+    return TurnRecord(book, kind, name, WAITS, turn.place, turn.size)
 
 
 def _write_value(state: State, place: Place) -> None:

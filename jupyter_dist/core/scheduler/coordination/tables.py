@@ -42,7 +42,7 @@ class Turn:
         self.home = home
         self.line: Line | None = None  # None: it has been answered
         self.kept: list[Kept] = []  # what it brings, or was given
-        self.size = size  # how many values it waits for, or how many a queue may have when it puts one
+        self.size = size  # how many values it waits for, may be in the queue when it puts one, or leases there are
         self.place = 0  # in the order of all who ever stood in a line
         self.is_written = False
 
