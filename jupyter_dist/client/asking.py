@@ -59,8 +59,9 @@ async def answered(owner: Front, question: Question, what: str, timeout: float |
     session = owner.session
     if not await Opening(question, timeout):
         session.give_up(question.number)
-        if not await Opening(question, session.settings.lease_s):
-            raise TimeoutError(f"{what}: the scheduler does not answer. It may be stopped or overloaded")
+        while not await Opening(question, session.settings.lease_s):
+            if not session.is_cut_off:  # else it is looked for, and will say what became of it
+                raise TimeoutError(f"{what}: the scheduler does not answer. It may be stopped or overloaded")
     answer = question.answer
     if answer is None:
         raise ClusterClosedError(session.closed_reason)

@@ -113,6 +113,11 @@ class Session:
         return bool(self.closed_reason)
 
     @property
+    def is_cut_off(self) -> bool:
+        """Whether the connection was lost, and the scheduler is looked for."""
+        return self._line is not None and bool(self._line.lost_reason)
+
+    @property
     def trouble(self) -> str:
         """Why nothing comes from the scheduler just now, in words; empty as a rule."""
         lost = self._line.lost_reason if self._line is not None else ""

@@ -172,13 +172,12 @@ class Sharing:
             self._take(alive[0], 1)
         if any(kind == "get" for kind, _count in self._open()):
             for kind in ("variable", "event"):
-                flag = NamedParcel("v", Parcel(b""))
-                self._ask(alive[0], "set", lambda request, kind=kind, flag=flag: SetValues(request, kind, (flag,)))
+                self._ask(alive[0], "set", partial(SetValues, kind=kind, values=(NamedParcel("v", Parcel(b"")),)))
         books = self.parties.scheduler.machine.state.coordination
         if self._is_sweeping and (books.queues or books.values) and not self._open():
             self._take(alive[0], 0)
             for kind in ("variable", "event"):
-                self._ask(alive[0], "unset", lambda request, kind=kind: UnsetValue(request, kind, "v"))
+                self._ask(alive[0], "unset", partial(UnsetValue, kind=kind, name="v"))
 
     def begin_sweeping(self) -> None:
         """Take away what is there, until nothing is."""
