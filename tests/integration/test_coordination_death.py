@@ -156,8 +156,7 @@ def test_values_that_pass_while_schedulers_are_killed_arrive_once_and_in_order(e
             queue.put(number)
 
     def take():
-        for _ in range(count):
-            got.append(mine.get(timeout=PATIENCE_S))
+        got.extend(mine.get(timeout=PATIENCE_S) for _ in range(count))
 
     putting, taking = pool.submit(put), pool.submit(take)
     for part in range(1, kills + 1):
