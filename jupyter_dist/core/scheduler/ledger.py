@@ -1,7 +1,8 @@
 """What is written down of the tables, so that a scheduler that dies can be followed by one that goes on.
 
 The ledger is told by `state.State` and the modules that decide, and collects changes of a keyed table (`Change`); the
-driver writes them, later, while the scheduler works on. Nobody waits for the disk: instead, whoever told the scheduler
+driver writes them, later, while the scheduler works on. Nobody waits for the disk, but for answers about what is shared
+by name (`coordination.answers`): instead, whoever told the scheduler
 something keeps it until the ledger says that it is written (`acknowledge`), and says it again to a scheduler that does
 not know it. So a change and the number of messages it came from are always written together.
 
