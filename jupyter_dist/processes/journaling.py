@@ -66,6 +66,7 @@ class SchedulerJournal:
         self._on_trouble = on_trouble
         self._number = 0
         self._journal: Journal | None = None
+        self._is_hurrying = False
         try:
             self._journal, recovered = open_journal(
                 folder / NAME,
@@ -95,6 +96,14 @@ class SchedulerJournal:
             number,
             is_awaited=is_awaited,
         )
+        if is_awaited and not self._is_hurrying:  # once for all that is handled in this turn of the loop
+            self._is_hurrying = True
+            self._loop.call_soon(self._hurry)
+
+    def _hurry(self) -> None:
+        self._is_hurrying = False
+        if self._journal is not None:
+            self._journal.hurry()
 
     def close(self) -> None:
         """Write what is queued, and let go of the file."""

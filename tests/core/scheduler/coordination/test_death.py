@@ -185,7 +185,7 @@ def test_taker_of_several_waits_on_and_is_given_what_was_set_aside_again(bench):
 
 
 def test_values_are_there_under_their_names_and_keep_the_results_they_speak_of(bench):
-    a, worker = *open_clients(bench, "a"), bench.worker()
+    (a,), worker = open_clients(bench, "a"), bench.worker()
     bench.submit(a, "data")
     bench.finish(worker, "data", b"made")
     bench.set_value(a, "v", "data")
@@ -206,7 +206,7 @@ def test_values_are_there_under_their_names_and_keep_the_results_they_speak_of(b
 
 
 def test_value_with_a_result_that_is_on_its_way_is_told_again_also_when_it_was_replaced(bench):
-    a, worker = *open_clients(bench, "a"), bench.worker()
+    (a,), worker = open_clients(bench, "a"), bench.worker()
     bench.submit(a, "data")
     bench.finish(worker, "data")
     bench.set_value(a, "old", "data")
@@ -305,7 +305,7 @@ def test_answers_that_nobody_claims_are_kept_up_to_a_limit():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_record_that_is_missing_takes_only_what_it_was_of(bench, kind):
-    a, worker = *open_clients(bench, "a"), bench.worker()
+    (a,), worker = open_clients(bench, "a"), bench.worker()
     bench.submit(a, "data")
     bench.finish(worker, "data")
     bench.acquire(a)
