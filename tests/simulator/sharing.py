@@ -10,7 +10,7 @@ Their chance is their own: a world without them is as it was before there were a
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 from jupyter_dist.messages import (
@@ -54,7 +54,7 @@ class Sharing:
         self.sure: set[bytes] = set()  # values whose putter was told that they are in
         self.taken: dict[bytes, ClientHost] = {}
         self._takes_back = self.rng.random() < 0.5
-        self._last: dict[tuple[ClientHost, str], int] = {}  # the newest value of a putter that a taker had
+        self._order: dict[tuple[ClientHost, str], list[tuple[int, int]]] = {}  # by taker and putter: request, value
         self._number = 0
         self._is_sweeping = False
         self._actions: dict[str, Callable[[ClientHost], None]] = {
@@ -217,7 +217,7 @@ class Sharing:
         elif kind.startswith("put"):
             self.sure.add(kind.removeprefix("put ").encode())
         elif kind == "take":
-            self._judge_taken(client, [parcel.value for parcel in answer.parcels], count)
+            self._judge_taken(client, answer, count)
         elif "/" in kind:
             first, _, second = kind.partition("/")
             self._judge_lease(client, (first, second), answer.request)
@@ -233,8 +233,8 @@ class Sharing:
         self.held[place][client, lease] = None
         self.world.clock.after(self.rng.uniform(0.0, 0.4), partial(self._release, client, place, lease))
 
-    def _judge_taken(self, client: ClientHost, values: Iterable[bytes], count: int) -> None:
-        values = list(values)
+    def _judge_taken(self, client: ClientHost, answer: Coordinated, count: int) -> None:
+        values = [parcel.value for parcel in answer.parcels]
         if count and len(values) != count:
             self.world.fail(f"{client.name} is given {values} instead of {count}")
         is_strict = not self._takes_back and all(other.is_open for other in self.script.clients)
@@ -244,6 +244,7 @@ class Sharing:
                 self.world.fail(f"{value!r} is given to {client.name}, and was to {other.name}")
             self.taken[value] = client
             putter, _, number = value.decode().rpartition(" ")
-            if is_strict and int(number) < self._last.get((client, putter), 0):
-                self.world.fail(f"{client.name} is given {value!r} after a later one")
-            self._last[client, putter] = int(number)
+            order = self._order.setdefault((client, putter), [])
+            order.append((answer.request, int(number)))
+            if is_strict and [of for _, of in sorted(order, key=lambda one: one[0])] != sorted(of for _, of in order):
+                self.world.fail(f"{client.name} is given {value!r} out of turn: {order}")
