@@ -2,9 +2,9 @@
 
 The ledger is told by `state.State` and the modules that decide, and collects changes of a keyed table (`Change`); the
 driver writes them, later, while the scheduler works on. Nobody waits for the disk, but for answers about what is shared
-by name (`coordination.answers`): instead, whoever told the scheduler
-something keeps it until the ledger says that it is written (`acknowledge`), and says it again to a scheduler that does
-not know it. So a change and the number of messages it came from are always written together.
+by name (`coordination.answers`): instead, whoever told the scheduler something keeps it until the ledger says that it is
+written (`acknowledge`), and says it again to a scheduler that does not know it. So a change and the number of messages it
+came from are always written together.
 
 A record for each task would cost as much as the rest of its handling. So tasks of one submission share a record, and
 results that come together share one: a `Group`, removed with the last of its tasks. A task that is gone before its batch
