@@ -17,7 +17,7 @@ class Effects:
     def __init__(self) -> None:
         self.journal: list[Change] = []
         self.number = 0  # of the newest batch that has changes
-        self.is_awaited = False  # whether answers are held back until it is written
+        self.is_awaited = False  # whether answers wait, or will in a moment, until it is written
         self.sends: defaultdict[int, list[Message]] = defaultdict(list)  # by the receiver's incarnation
         self.closes: dict[int, str] = {}  # incarnation -> why, for a person
         self.stop = ""  # why the scheduler shall end; empty: go on

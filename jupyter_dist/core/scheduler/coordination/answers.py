@@ -84,7 +84,8 @@ def send(state: State, effects: Effects) -> None:
         elif session.incarnation:
             effects.sends[session.incarnation].append(message)
     books.said.clear()
-    effects.is_awaited = bool(books.held)
+    is_new = bool(effects.journal) and books.batch == effects.number  # the next answer will wait for it
+    effects.is_awaited = is_new or bool(books.held)
 
 
 def on_written(state: State) -> None:
