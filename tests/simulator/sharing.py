@@ -32,7 +32,7 @@ from tests.simulator.parties import Parties
 from tests.simulator.script import Script
 
 PAUSE_S = 0.1  # between two of their actions, on average
-SHARE = 0.5  # of the worlds that have them
+SHARE = 0.9  # of the worlds that have them and no restarts: these take leases from those who hold them
 LIMITS = {("lock", "a"): 1, ("semaphore", "b"): 2}
 UNKNOWN = "needs the result"  # a value may speak of what was let go a moment ago: it is refused
 NOT_KEPT = "is not known to the cluster any more"
@@ -48,7 +48,7 @@ class Sharing:
         self.world = parties.world
         self.script = script
         self.rng = random.Random(f"sharing {seed}")
-        self.is_used = is_used and self.rng.random() < SHARE
+        self.is_used = is_used and self.rng.random() < SHARE and not self.world.swarm.actions["restart"]
         self.asked: dict[tuple[ClientHost, int], tuple[str, int]] = {}  # what it is, and for how many values
         self.held: dict[Place, dict[tuple[ClientHost, int], None]] = {place: {} for place in LIMITS}
         self.sure: set[bytes] = set()  # values whose putter was told that they are in

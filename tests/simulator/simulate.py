@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jupyter_dist.core.futures import UNLOADED
 from jupyter_dist.core.scheduler.recovery import CHARGES_MAX
@@ -85,8 +85,6 @@ class Simulation:
         self.movers = Movers(self.parties, self.nannies, self.script)
         self.kernels = Kernels(self.parties, self.script, seed, is_used=has_kernels)
         self.sharing = Sharing(self.parties, self.script, seed, is_used=has_sharing)
-        if self.sharing.is_used:  # a restart takes leases from those who hold them
-            self.world.swarm = replace(self.world.swarm, actions=self.world.swarm.actions | {"restart": 0.0})
 
     def run(self, events_wild: int = EVENTS_WILD) -> None:
         """Live through all parts.
