@@ -19,7 +19,7 @@ from jupyter_dist.client.future import Future
 from jupyter_dist.client.packing import dump
 from jupyter_dist.client.waiting import Question
 from jupyter_dist.errors import ClusterClosedError, CoordinationError, DatasetError, PackingError, UsageError
-from jupyter_dist.messages import Coordinated, GiveUpRequest, MentionedFuture, Message, Parcel
+from jupyter_dist.messages import Coordinated, MentionedFuture, Message, Parcel
 from jupyter_dist.protocol import travel
 
 FAULTS: dict[str, type[Exception]] = {"usage": UsageError, "taken": DatasetError}
@@ -58,9 +58,10 @@ async def answered(owner: Front, question: Question, what: str, timeout: float |
     """
     session = owner.session
     if not await Opening(question, timeout):
-        session.say(GiveUpRequest(question.number))
-        if not await Opening(question, session.settings.lease_s):
-            raise TimeoutError(f"{what}: the scheduler does not answer. It may be stopped or overloaded")
+        session.give_up(question.number)
+        while not await Opening(question, session.settings.lease_s):
+            if not session.is_cut_off:  # else it is looked for, and will say what became of it
+                raise TimeoutError(f"{what}: the scheduler does not answer. It may be stopped or overloaded")
     answer = question.answer
     if answer is None:
         raise ClusterClosedError(session.closed_reason)

@@ -1,51 +1,64 @@
-"""What a session asked that may be answered late or never: its questions for locks, queues and values by name.
+"""Who waits for the answers to a session's questions: `core.questions` knows what was asked, this who is told.
 
 Whoever waits does so at the question itself, in any thread or loop, and may give up: under the session's lock. A
-question that was open when the connection was lost ends with an error, and whatever came of it is undone.
+connection that is lost, or a scheduler that dies, only makes the wait longer.
 """
 
 from __future__ import annotations
 
-from jupyter_dist.client.requests import LOST
+from collections.abc import Callable
+
 from jupyter_dist.client.waiting import Question
-from jupyter_dist.messages import Coordinated, GiveUpRequest
+from jupyter_dist.core.questions import QuestionTable
+from jupyter_dist.messages import Coordinated, GiveUpRequest, Message
 
 
 class Questions:
     """The open questions of one session."""
 
     def __init__(self) -> None:
-        self._open: dict[int, Question] = {}
-        self._last = 0
+        self._table = QuestionTable()
+        self._waiting: dict[int, Question] = {}
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._waiting)
 
-    def add(self) -> Question:
-        """Return a new question."""
-        self._last += 1
-        question = self._open[self._last] = Question(self._last)
-        return question
+    def ask(self, make: Callable[[int], Message]) -> tuple[Question, Message]:
+        """Return a new question, and what is to be said."""
+        number, message = self._table.ask(make)
+        question = self._waiting[number] = Question(number)
+        return question, message
 
-    def forget(self, number: int) -> None:
-        """Wait for this answer no longer."""
-        self._open.pop(number, None)
+    def give_up(self, number: int) -> GiveUpRequest:
+        """Wait no longer, but for what became of it; return what is to be said."""
+        return self._table.give_up(number)
 
-    def hear(self, answer: Coordinated) -> None:
-        """Take an answer; nobody may wait for it any more."""
-        question = self._open.pop(answer.request, None)
+    def abandon(self, number: int) -> GiveUpRequest:
+        """Have whatever became of it undone; return what is to be said."""
+        self._waiting.pop(number, None)
+        return self._table.abandon(number)
+
+    def hear(self, answer: Coordinated) -> list[Message]:
+        """Take an answer; return what is to be said."""
+        is_open, said = self._table.hear(answer)
+        if is_open:
+            self._settle(answer)
+        return said
+
+    def resume(self, queued: list[Message], *, is_known: bool) -> list[Message]:
+        """Begin on a new connection; return what is to be said. As `QuestionTable.resume`."""
+        said, lost = self._table.resume(queued, is_known=is_known)
+        for answer in lost:
+            self._settle(answer)
+        return said
+
+    def _settle(self, answer: Coordinated) -> None:
+        question = self._waiting.pop(answer.request, None)
         if question is not None:
             question.settle(answer)
 
-    def end_lost(self) -> list[GiveUpRequest]:
-        """Answer what was open with an error; return what undoes whatever came of it."""
-        questions, self._open = self._open, {}
-        for number, question in questions.items():
-            question.settle(Coordinated(number, done=False, error=LOST))
-        return [GiveUpRequest(number, undo=True) for number in questions]
-
     def end(self) -> None:
         """Open what waits, without an answer: the session is over."""
-        questions, self._open = self._open, {}
-        for question in questions.values():
+        waiting, self._waiting = self._waiting, {}
+        for question in waiting.values():
             question.open()

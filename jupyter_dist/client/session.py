@@ -36,7 +36,6 @@ from jupyter_dist.messages import (
     ClusterStopped,
     CodeReplaced,
     Coordinated,
-    GiveUpRequest,
     Kept,
     KeyFinished,
     KeyOutput,
@@ -80,6 +79,11 @@ class Session(Wishes):
         self._questions = Questions()
         self._silence = Silence(self)
         _sessions.add(self)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the connection was lost, and the scheduler is looked for."""
+        return self._line is not None and bool(self._line.lost_reason)
 
     @property
     def trouble(self) -> str:
@@ -127,16 +131,22 @@ class Session(Wishes):
         """
         with self.lock:
             self.check_open()
-            question = self._questions.add()
-            self._say(make(question.number))
+            question, message = self._questions.ask(make)
+            self._say(message)
         return question
+
+    def give_up(self, number: int) -> None:
+        """Wait for the answer to a question no longer, but for what became of it. Raises as `put_question`."""
+        with self.lock:
+            self.check_open()
+            self._say(self._questions.give_up(number))
 
     def abandon(self, number: int) -> None:
         """Have whatever became of a question undone. Never fails; may be called by garbage collection."""
         with self.lock:
-            self._questions.forget(number)
+            undo = self._questions.abandon(number)
             if not self.closed_reason:
-                self._say(GiveUpRequest(number, undo=True))
+                self._say(undo)
 
     def claim(self, number: int, futures: Iterable[MentionedFuture]) -> list[Wish]:
         """Wish for the results that the answer to a question speaks of, with one reference each.
@@ -188,7 +198,9 @@ class Session(Wishes):
             with self.lock:
                 self._release_dropped()
                 again = self._requests.again(self._outgoing.is_waiting)
-                self._outgoing.resume(welcome.received, [self.table.claims(), *again, *self._questions.end_lost()])
+                self._outgoing.resume(welcome.received, [self.table.claims(), *again])
+                for message in self._questions.resume(self._outgoing.queued(), is_known=not welcome.is_new):
+                    self._outgoing.add(message)
             self.code.forget_put()
             if self.on_resumed is not None:
                 self.on_resumed(is_another)
@@ -211,7 +223,9 @@ class Session(Wishes):
         elif isinstance(message, Answer):
             self._requests.hear(message)
         elif isinstance(message, Coordinated):
-            self._questions.hear(message)
+            with self.lock:
+                for said in self._questions.hear(message):
+                    self._say(said)
         elif isinstance(message, Observation):
             if self.on_observation is not None:
                 self.on_observation(message)

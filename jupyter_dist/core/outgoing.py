@@ -11,21 +11,47 @@ from collections import deque
 from collections.abc import Iterable
 
 from jupyter_dist.messages import (
+    AcquireLease,
     Cancel,
     ClaimParcels,
+    GiveUpRequest,
     KeepTasks,
     Message,
     NameKeys,
     PutCode,
+    PutItem,
     PutValue,
     Release,
+    ReleaseLease,
     RetryKeys,
+    SetValues,
     Submit,
+    TakeItems,
     TakeOver,
+    UnsetValue,
     WantKeys,
 )
 
-KEPT = (Submit, PutValue, Release, Cancel, RetryKeys, NameKeys, TakeOver, KeepTasks, WantKeys, ClaimParcels, PutCode)
+KEPT = (
+    Submit,
+    PutValue,
+    Release,
+    Cancel,
+    RetryKeys,
+    NameKeys,
+    TakeOver,
+    KeepTasks,
+    WantKeys,
+    PutCode,
+    AcquireLease,
+    ReleaseLease,
+    SetValues,
+    UnsetValue,
+    PutItem,
+    TakeItems,
+    GiveUpRequest,
+    ClaimParcels,
+)
 
 
 class Outgoing:
@@ -43,6 +69,10 @@ class Outgoing:
     def is_waiting(self, message: Message) -> bool:
         """Whether a message that was added is still to be taken."""
         return any(queued is message for queued in self._queue)
+
+    def queued(self) -> list[Message]:
+        """Return what is still to be taken."""
+        return list(self._queue)
 
     def take(self) -> list[Message]:
         """Return what is to be sent now."""

@@ -139,11 +139,24 @@ class ClaimParcels(Message, tag=131):
     wishes: tuple[ClaimedKey, ...] = ()
 
 
+class ClaimRequests(Message, tag=132):
+    """On a connection that was made anew: these requests were said before, and no answer to them was heard.
+
+    Each is answered again, unless it still waits. ``waits`` are those for a lease or for items, ``given_up`` those of them
+    that wait no longer, ``acts`` all others that change something.
+    """
+
+    waits: tuple[int, ...] = ()
+    given_up: tuple[int, ...] = ()
+    acts: tuple[int, ...] = ()
+
+
 class Coordinated(Message, tag=140):
     """The answer to one request: not ``done`` when it was given up before its turn came.
 
     ``error`` says in words why it cannot be, ``fault`` of what kind that is: usage (the call makes no sense), taken
-    (a name has a value) or refused (all else). Parcels stay the scheduler's until they are claimed.
+    (a name has a value) or refused (all else). Parcels stay the scheduler's until they are claimed; so does an answer that
+    ``is_kept``.
     """
 
     request: int
@@ -153,6 +166,7 @@ class Coordinated(Message, tag=140):
     names: tuple[str, ...] = ()
     fault: str = ""
     error: str = ""
+    is_kept: bool = False  # it is told again until `ClaimParcels` says that it was heard
 
 
 CoordinationRequest = (
@@ -168,4 +182,5 @@ CoordinationRequest = (
     | CountItems
     | GiveUpRequest
     | ClaimParcels
+    | ClaimRequests
 )

@@ -72,6 +72,7 @@ class Welcome(Message, tag=4):
     lease_s: float
     inline_bytes_max: int
     received: int = 0  # how many messages of this client's session were taken, over all its connections
+    is_new: bool = False  # whether this client's session was not known
 
 
 class Kept(Message, tag=6):

@@ -8,6 +8,7 @@ future that was dropped, a retry that was used) has a record of its own.
 from jupyter_dist.messages.assignment import FunctionBody
 from jupyter_dist.messages.base import DeathCertificate, ErrorInfo, Record
 from jupyter_dist.messages.code import CodeFile
+from jupyter_dist.messages.coordination import Parcel
 from jupyter_dist.messages.submission import TaskOptions, TaskSpec
 
 FUNCTION = 1  # key: its id
@@ -23,6 +24,11 @@ NAMES = 10  # key: the session's id
 CODE = 11  # key: the file's name
 KEEP = 12  # key: the session's id, "/", the task's key
 SPEAK = 13  # key: the task's
+PARCEL = 20  # key: its number
+ITEM = 21  # key: the parcel's number
+VALUE = 22  # key: see `ValueRecord`
+TURN = 23  # key: the session's id, "/", the request's number
+REPLY = 24  # key: as `TURN`
 
 
 class SubmissionRecord(Record):
@@ -133,6 +139,52 @@ class HostRecord(Record):
     host: str
 
 
+class ParcelRecord(Record):
+    """A value that clients share by name. Where it is has a record of its own."""
+
+    parcel: Parcel
+
+
+class ItemRecord(Record):
+    """That a value is in a queue. Values come out in the order of their numbers."""
+
+    queue: str
+
+
+class ValueRecord(Record):
+    """That a name has a value. The key is made of both, and never read."""
+
+    kind: str
+    name: str
+    parcel: int
+
+
+class TurnRecord(Record):
+    """A request that is not over.
+
+    ``book`` is leases, queues or values: where what it is for is found by kind and name. ``state`` is waits (to be given something), puts (waits for room) or holds (was given something); ``place`` is its
+    place in the order of all. ``size`` is what the request said: how many leases there are, how many values it waits
+    for, how many the queue may have.
+    """
+
+    book: str
+    kind: str
+    name: str
+    state: str
+    place: int
+    size: int
+    parcels: tuple[int, ...] = ()
+
+
+class ReplyRecord(Record):
+    """An answer that its client may not have heard."""
+
+    done: bool
+    count: int
+    fault: str
+    error: str
+
+
 JournalRecord = (
     FunctionBody
     | SubmissionRecord
@@ -147,6 +199,11 @@ JournalRecord = (
     | SpeakRecord
     | CodeRecord
     | NamesRecord
+    | ParcelRecord
+    | ItemRecord
+    | ValueRecord
+    | TurnRecord
+    | ReplyRecord
 )
 RECORDS: dict[int, type] = {
     FUNCTION: FunctionBody,
@@ -162,4 +219,9 @@ RECORDS: dict[int, type] = {
     SPEAK: SpeakRecord,
     CODE: CodeRecord,
     NAMES: NamesRecord,
+    PARCEL: ParcelRecord,
+    ITEM: ItemRecord,
+    VALUE: ValueRecord,
+    TURN: TurnRecord,
+    REPLY: ReplyRecord,
 }

@@ -24,8 +24,8 @@ log = logging.getLogger("jupyter_dist.scheduler")
 class JournalPort(Protocol):
     """Where changes of the tables are written down."""
 
-    def write(self, changes: Sequence[Change], number: int) -> None:
-        """Have changes written, later."""
+    def write(self, changes: Sequence[Change], number: int, is_awaited: bool) -> None:
+        """Have changes written: later, or soon if somebody waits for it."""
 
 
 class Peer:
@@ -79,8 +79,7 @@ class Driver:
     def on_written(self, number: int) -> None:
         """Take note of what is on the disk."""
         if not self._is_stopped:
-            self.machine.written(number, self._loop.time())
-            self._arm()
+            self._perform(self.machine.written(number, self._loop.time()))
 
     def on_trouble(self, words: str) -> None:
         """Take note that nothing is written to the disk any more."""
@@ -96,7 +95,7 @@ class Driver:
 
     def _perform(self, effects: Effects) -> None:
         if effects.journal and self.journal is not None:
-            self.journal.write(effects.journal, effects.number)
+            self.journal.write(effects.journal, effects.number, effects.is_awaited)
         for source, messages in effects.sends.items():
             channel = self.channels.get(source)
             if channel is not None:

@@ -66,6 +66,7 @@ class SchedulerJournal:
         self._on_trouble = on_trouble
         self._number = 0
         self._journal: Journal | None = None
+        self._is_hurrying = False
         try:
             self._journal, recovered = open_journal(
                 folder / NAME,
@@ -80,8 +81,8 @@ class SchedulerJournal:
         else:
             self.records = _decode(recovered)
 
-    def write(self, changes: Sequence[ledger.Change], number: int) -> None:
-        """Have changes written, later."""
+    def write(self, changes: Sequence[ledger.Change], number: int, is_awaited: bool) -> None:
+        """Have changes written: later, or soon if somebody waits for it."""
         self._number = number
         if self._journal is None:
             self._loop.call_soon(self._on_written, number)
@@ -93,7 +94,16 @@ class SchedulerJournal:
                 for kind, key, record, is_new in changes
             ],
             number,
+            is_awaited=is_awaited,
         )
+        if is_awaited and not self._is_hurrying:  # once for all that is handled in this turn of the loop
+            self._is_hurrying = True
+            self._loop.call_soon(self._hurry)
+
+    def _hurry(self) -> None:
+        self._is_hurrying = False
+        if self._journal is not None:
+            self._journal.hurry()
 
     def close(self) -> None:
         """Write what is queued, and let go of the file."""

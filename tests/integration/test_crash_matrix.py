@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_dist import Executor
+from jupyter_dist import Executor, Lock, Queue, Variable
 from jupyter_dist.launch import local
 from jupyter_dist.launch.nanny_process import CODE, NannyProcess
 from tests.integration.conftest import wait_until
@@ -75,6 +75,21 @@ REBIRTH = (  # while a scheduler takes the place of another
     "scheduler-hears-OpenSession",
     "scheduler-hears-ClaimWishes",
     "worker-hears-Disconnected",
+)
+SHARING = (
+    "scheduler-hears-AcquireLease",
+    "scheduler-took-AcquireLease",
+    "scheduler-took-ReleaseLease",
+    "scheduler-took-PutItem",
+    "scheduler-hears-TakeItems",
+    "scheduler-took-TakeItems",
+    "scheduler-took-SetValues",
+    "scheduler-took-GetValue",
+    "scheduler-hears-ClaimParcels",
+    "scheduler-took-ClaimParcels",
+    "scheduler-said-Coordinated",
+    "scheduler-writing",
+    "scheduler-written",
 )
 BURSTS = ("scheduler-written", "scheduler-hears-Submit", "scheduler-took-Submit")
 LEAVING = ("worker-leaves", "worker-said-Leaving", "scheduler-hears-Leaving")
@@ -189,6 +204,26 @@ def test_process_killed_while_a_worker_leaves_answers_are_right(crashing, points
     wait_for_death(points, point)
     assert crashing.submit(total, held, pure=False).result(timeout=PATIENCE_S) == sum(range(PARTS))
     check_whole(crashing, tmp_path, 1)
+
+
+@pytest.mark.parametrize("point", SHARING)
+def test_scheduler_killed_at_a_step_of_sharing_each_is_done_once(crashing, points, point):
+    lock, other, queue = Lock("steps", crashing), Lock("steps", crashing), Queue("steps", executor=crashing)
+    shared = Variable("steps", crashing)
+    (points / point).touch()
+    with lock:
+        assert not other.acquire(timeout=0)
+        for number in range(PARTS):
+            queue.put(number)
+        shared.set(crashing.submit(abs, -PARTS))
+    assert other.acquire(timeout=PATIENCE_S)
+    assert [queue.get(timeout=PATIENCE_S) for _ in range(PARTS)] == list(range(PARTS))
+    assert queue.get(batch=True) == []
+    assert shared.get(timeout=PATIENCE_S).result(timeout=PATIENCE_S) == PARTS
+    other.release()
+    shared.delete()
+    wait_for_death(points, point)
+    assert not lock.locked()
 
 
 @pytest.mark.parametrize("point", BURSTS)

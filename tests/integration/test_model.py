@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from jupyter_dist import Executor, Future, as_completed
-from jupyter_dist.errors import CoordinationError, DatasetError, WorkerCrashedError
+from jupyter_dist.errors import DatasetError, WorkerCrashedError
 from tests.integration.conftest import wait_until
 from tests.integration.test_scheduler_death import scheduler_of
 from tests.model.model import Model, Task
@@ -65,16 +65,6 @@ class RealCluster(RuleBasedStateMachine):
     def some(self, name, pick, share=3):
         keys = sorted(self.of(name))
         return [key for index, key in enumerate(keys) if (index + pick) % share == 0] or keys[:1]
-
-    def again(self, call, *arguments, **options):
-        """Ask what may be lost with a scheduler, until it is answered."""
-        for _ in range(10):
-            try:
-                return call(*arguments, **options)
-            except CoordinationError as error:
-                if "ask again" not in str(error):
-                    raise
-        raise AssertionError("no scheduler answers")
 
     # -- rules -------------------------------------------------------------------------------------------------------
 
@@ -153,28 +143,26 @@ class RealCluster(RuleBasedStateMachine):
         user = self.user(who)
         for key in self.some(user, pick)[:1]:
             if not self.model.promises[user, key].may_be_cancelled:
-                self.again(self.users[user].publish_dataset, self.held[user, key], name=name, override=True)
+                self.users[user].publish_dataset(self.held[user, key], name=name, override=True)
                 self.model.datasets[name] = key
 
     @rule(who=PICK)
     def take_datasets(self, who):
         user = self.user(who)
         executor = self.users[user]
-        assert self.again(executor.list_datasets) == tuple(sorted(self.model.datasets))
+        assert executor.list_datasets() == tuple(sorted(self.model.datasets))
         for name, key in self.model.datasets.items():
-            future = self.again(executor.get_dataset, name)
+            future = executor.get_dataset(name)
             assert future.key == key
-            is_new = (user, key) not in self.held
             self.keep(user, self.model.tasks[key], future, self.sizes[key])
-            self.model.promises[user, key].is_taken |= is_new
 
     @rule(who=PICK, name=NAMES)
     def unpublish(self, who, name):
         if self.model.datasets.pop(name, None):
-            self.again(self.users[self.user(who)].unpublish_dataset, name)
+            self.users[self.user(who)].unpublish_dataset(name)
         else:
             with pytest.raises(DatasetError):
-                self.again(self.users[self.user(who)].unpublish_dataset, name)
+                self.users[self.user(who)].unpublish_dataset(name)
 
     @precondition(lambda self: self.deaths < DEATHS_MAX)
     @rule(who=PICK)
@@ -239,7 +227,7 @@ class RealCluster(RuleBasedStateMachine):
         for name, key in sorted(self.held):
             self.judge(name, key)
         for name in tuple(self.model.datasets):
-            self.again(self.users["first"].unpublish_dataset, name)
+            self.users["first"].unpublish_dataset(name)
         for future in self.held.values():
             future.release()
         first = self.users["first"]

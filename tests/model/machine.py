@@ -137,7 +137,7 @@ class ClusterBesideAModel(RuleBasedStateMachine):
         assert not promise.must_be_cancelled, f"{user.name}'s {key} is {wish.status}"
         if wish.status == "error":
             culprits = self.model.culprits(key)
-            is_right_to = wish.error.key in culprits or self.was_convicted(wish) or self.was_lost(wish)
+            is_right_to = wish.error.key in culprits or self.was_convicted(wish)
             assert is_right_to, f"{key} erred by {wish.error.key}: {wish.error.kind}"
         else:
             is_right_to = not self.model.must_err(key)
@@ -148,10 +148,6 @@ class ClusterBesideAModel(RuleBasedStateMachine):
         """Whether a task that is no poison was under the hammer often enough to be taken for one."""
         limit = self.world.world.swarm.settings.crash_limit
         return wish.error.kind == "crashed" and self.world.deaths_of(wish.error.key) >= limit
-
-    def was_lost(self, wish: Wish):
-        """Whether scattered data was let go by all users, and what kept it by name died with its scheduler."""
-        return wish.error.kind == "lost" and self.model.killed and wish.error.key in self.world.parties.oracles.let_go
 
     def judge_value(self, key: str, wish: Wish):
         plans = self.world.world.plans
@@ -228,9 +224,7 @@ class ClusterBesideAModel(RuleBasedStateMachine):
         name = sorted(self.model.datasets)[pick % len(self.model.datasets)]
         (key,) = self.world.take_dataset(user, name)
         assert key == self.model.datasets[name]
-        is_new = (user.name, key) not in self.model.promises
         self.model.promise(user.name, self.model.tasks[key])
-        self.model.promises[user.name, key].is_taken |= is_new
 
     # -- who comes, goes and dies ------------------------------------------------------------------------------------
 

@@ -28,7 +28,6 @@ class Promise:
     task: Task
     may_be_cancelled: bool = False  # by its user, by a restart, or with something it is made from
     must_be_cancelled: bool = False
-    is_taken: bool = False  # from a dataset, which may have been all that kept it
 
 
 @dataclass
@@ -87,11 +86,8 @@ class Model:
         self.killed = True
 
     def kill_scheduler(self) -> None:
-        """The scheduler is killed: what was known by name ends with it, with what nobody had taken from it in time."""
+        """The scheduler is killed: nothing that was promised changes, and what is known by name stays."""
         self.killed = True
-        self.datasets.clear()
-        for user, key in [place for place, promise in self.promises.items() if promise.is_taken]:
-            self._taint(user, {key})
 
     def leave(self, user: str) -> None:
         """A user is gone."""

@@ -12,8 +12,6 @@ from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, Wish
 from jupyter_dist.messages import (
-    ClaimedKey,
-    ClaimParcels,
     Coordinated,
     GetValue,
     ListValues,
@@ -27,7 +25,6 @@ from jupyter_dist.messages import (
 )
 from tests.simulator.client_host import ClientHost
 from tests.simulator.nanny_host import NannyHost
-from tests.simulator.network import Link
 from tests.simulator.oracles import Oracles
 from tests.simulator.parties import Parties
 from tests.simulator.scheduler_host import SchedulerHost
@@ -37,7 +34,6 @@ from tests.simulator.world import World
 
 FAULTS = frozenset({"kill", "kill-scheduler"})
 DATASET = "dataset"
-GONE = "gone"  # the scheduler, or the connection to it, before it had answered
 
 
 class User(ClientHost):
@@ -45,27 +41,13 @@ class User(ClientHost):
 
     def __init__(self, parties: Parties, name: str) -> None:
         self.told: dict[int, Coordinated] = {}
-        self._asked: dict[int, Any] = {}
         self.settled: list[str] = []  # what `settle_in_order` told, in order
         super().__init__(parties, name, name)
+        self.sharing = self
 
-    def _hear(self, message: Any) -> None:
-        if isinstance(message, Coordinated) and self._asked.pop(message.request, None) is not None:
-            self.told[message.request] = message
-        super()._hear(message)
-
-    def coordinate(self, message: Any) -> None:
-        """Ask for what is known by name."""
-        self._asked[message.request] = message
-        self.say(message)
-
-    def disconnected(self, link: Link, reason: str) -> None:
-        """Give up what was said and is not answered; who asked may ask again."""
-        super().disconnected(link, reason)
-        for request, message in tuple(self._asked.items()):
-            if not self._outgoing.is_waiting(message):
-                del self._asked[request]
-                self.told[request] = Coordinated(request, done=False, fault=GONE)
+    def hear(self, _client: ClientHost, answer: Coordinated) -> None:
+        """Take the answer to a question for what is known by name."""
+        self.told[answer.request] = answer
 
     def retry(self, key: str) -> None:
         """Try an erred task again."""
@@ -120,6 +102,10 @@ class Nobody:
         """Nothing was asked."""
         return ""
 
+    def what_is_left(self) -> str:
+        """Nothing is."""
+        return ""
+
 
 class StillWorld(Simulation):
     """One seed's world."""
@@ -154,6 +140,7 @@ class StillWorld(Simulation):
         self.script = self.users  # type: ignore[assignment]  # what the simulator asks of it is there
         self.movers = Nobody()  # type: ignore[assignment]
         self.kernels = Nobody()  # type: ignore[assignment]
+        self.sharing = Nobody()  # type: ignore[assignment]
 
     def pass_time(self, seconds: float) -> None:
         """Let happen what happens within a time."""
@@ -195,13 +182,9 @@ class StillWorld(Simulation):
     # -- what is known by name ---------------------------------------------------------------------------------------
 
     def _coordinate(self, user: User, make: Callable[[int], Any]) -> Coordinated:
-        while True:
-            request = self.users.next_request()
-            user.coordinate(make(request))
-            self.wait_until(partial(user.told.__contains__, request), f"the answer to {user.name}'s {make(request)}")
-            answer = user.told.pop(request)
-            if answer.fault != GONE:
-                return answer
+        request = user.ask_by_name(make)
+        self.wait_until(partial(user.told.__contains__, request), f"the answer to {user.name}'s {make(request)}")
+        return user.told.pop(request)
 
     def publish(self, user: User, name: str, key: str) -> str:
         """Publish a future under a name; return why it cannot be."""
@@ -218,21 +201,5 @@ class StillWorld(Simulation):
 
     def take_dataset(self, user: User, name: str) -> list[str]:
         """Hold the futures of a dataset; return their keys."""
-        said: list[int] = []
-
-        def ask(request: int) -> GetValue:
-            said.append(request)
-            return GetValue(request, DATASET, name)
-
-        answer = self._coordinate(user, ask)
-        keys = [future.key for parcel in answer.parcels for future in parcel.futures]
-        claimed = []
-        for key in keys:
-            if key not in user.held:
-                wish, is_new = user.table.wish(key, "")
-                user.held[key] = wish
-                if is_new:
-                    claimed.append(ClaimedKey(key, wish.number))
-                    self.world.plans[key].submits += 1
-        user.say(ClaimParcels(said[-1], tuple(claimed)))
-        return keys
+        answer = self._coordinate(user, lambda request: GetValue(request, DATASET, name))
+        return user.claim(answer.request, answer.parcels)

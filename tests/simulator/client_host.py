@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from jupyter_dist.core.futures import UNLOADED, FutureTable, Wish
 from jupyter_dist.core.outgoing import Outgoing
+from jupyter_dist.core.questions import QuestionTable
 from jupyter_dist.core.scheduler.records import TASKS
 from jupyter_dist.messages import (
     Answer,
     Cancel,
+    ClaimedKey,
+    ClaimParcels,
     CloseSession,
+    Coordinated,
     DescribeSessions,
     KeepTasks,
     Kept,
@@ -21,6 +25,7 @@ from jupyter_dist.messages import (
     MissingValue,
     NameKeys,
     OpenSession,
+    Parcel,
     Ping,
     PutValue,
     RebalanceKeys,
@@ -41,6 +46,13 @@ from tests.simulator.plans import LARGE_NBYTES, Plan
 
 OUTPUT_MAX = 200
 ATTACHING = 1_000_000  # the number of requests of one that attaches
+
+
+class Hearer(Protocol):
+    """Who is told what becomes of questions for what is shared by name."""
+
+    def hear(self, client: ClientHost, answer: Coordinated) -> None:
+        """Take an answer."""
 
 
 class ClientHost:
@@ -67,6 +79,8 @@ class ClientHost:
         self._watchers: dict[Wish, Callable[[], None]] = {}  # who waits for a wish to settle
         self._confirmations = 0
         self._outgoing = Outgoing()
+        self.questions = QuestionTable()
+        self.sharing: Hearer | None = None
         self._is_welcome = False
         self._link: Link
         self._connect()
@@ -81,6 +95,25 @@ class ClientHost:
         for message in messages:
             self._outgoing.add(message)
         self._flush()
+
+    def ask_by_name(self, make: Callable[[int], Any]) -> int:
+        """Ask for something that is shared by name; return the request's number."""
+        number, message = self.questions.ask(make)
+        self.say(message)
+        return number
+
+    def claim(self, number: int, parcels: Iterable[Parcel]) -> list[str]:
+        """Wish for the results that an answer speaks of; return their keys."""
+        claimed = []
+        keys = list(dict.fromkeys(future.key for parcel in parcels for future in parcel.futures))
+        for key in keys:
+            if key not in self.held:
+                self.held[key], is_new = self.table.wish(key, "")
+                if is_new:
+                    claimed.append(ClaimedKey(key, self.held[key].number))
+                    self.world.plans[key].submits += 1
+        self.say(ClaimParcels(number, tuple(claimed)))
+        return keys
 
     def ask(self, message: Any) -> None:
         """Say what is to be answered, and repeated on another connection unless that may do harm."""
@@ -285,7 +318,12 @@ class ClientHost:
                 self.world.fail(f"{wish.key} is {wish.status} after a restart")
 
     def _hear(self, message: Any) -> None:
-        if isinstance(message, Kept):
+        if isinstance(message, Coordinated):
+            is_open, said = self.questions.hear(message)
+            self.say(*said)
+            if is_open and self.sharing is not None:
+                self.sharing.hear(self, message)
+        elif isinstance(message, Kept):
             self._outgoing.on_kept(message.received)
         elif isinstance(message, Welcome):
             self._is_welcome = True
@@ -295,6 +333,12 @@ class ClientHost:
             if self.is_attaching:
                 unanswered.append(DescribeSessions(ATTACHING, self.session_name))
             self._outgoing.resume(message.received, [self.table.claims(), *unanswered])
+            said, lost = self.questions.resume(self._outgoing.queued(), is_known=not message.is_new)
+            for one in said:
+                self._outgoing.add(one)
+            for answer in lost:
+                if self.sharing is not None:
+                    self.sharing.hear(self, answer)
             self._flush()
 
     def disconnected(self, link: Link, _reason: str) -> None:

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY
+from jupyter_dist.core.scheduler.coordination import departures
+from jupyter_dist.core.scheduler.coordination.tables import Coordination, Queue, Turn
 from jupyter_dist.core.scheduler.machine import SchedulerMachine
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
+from jupyter_dist.messages import Parcel
 
 Records = Mapping[int, Mapping[str, Any]]
 SHARE = 40  # of so many flushes one is looked at: to read a journal takes as long as fifty events
@@ -33,7 +36,43 @@ def describe(state: State) -> dict[str, dict[str, Any]]:
         "wants": {session.id: _wants(session) for session in sessions},
         "names": {session.id: dict(session.names.pairs()) for session in sessions},
         "keepers": {keeper.id: set(_wants(keeper)) for keeper in state.keepers.values()},
+        **_describe_books(state.coordination),
     }
+
+
+def _describe_books(books: Coordination) -> dict[str, dict[str, Any]]:
+    """Return what is shared by name. What a client asks for again by itself is not written, nor what was set aside."""
+    turns = [turn for turns in books.turns.values() for turn in turns.values() if not departures.is_asked_again(turn)]
+    return {
+        "leases": {
+            f"{home.place}": (home.limit, {_who(turn) for turn in home.holders}, [_who(turn) for turn in home.line])
+            for home in books.leases.values()
+        },
+        "items": {home.place[1]: items for home in books.queues.values() if (items := _items(home))},
+        "lines": {
+            home.place[1]: [_who(turn) for line in (home.line, home.putters) for turn in line]
+            for home in books.queues.values()
+            if home.line or home.putters
+        },
+        "turns": {_who(turn): (turn.size, _parcels(turn), turn.is_answered) for turn in turns},
+        "named": {f"{home.place}": home.kept.parcel for home in books.values.values() if home.kept is not None},
+        "spoken of": {task.key: count for task, count in books.kept.items()},
+        "replies": {f"{session.id}/{n}": reply for session, of in books.replies.items() for n, reply in of.items()},
+    }
+
+
+def _who(turn: Turn) -> str:
+    return f"{turn.session.id}/{turn.request}"
+
+
+def _items(home: Queue) -> list[Parcel]:
+    kept = [*home.items, *(kept for turn in home.line for kept in turn.kept)]
+    return [one.parcel for one in sorted(kept, key=lambda one: one.number)]
+
+
+def _parcels(turn: Turn) -> list[Parcel]:
+    is_set_aside = isinstance(turn.home, Queue) and turn.line is turn.home.line
+    return [] if is_set_aside else [kept.parcel for kept in turn.kept]
 
 
 def _how_it_is_made(task: Task) -> tuple[Any, ...]:

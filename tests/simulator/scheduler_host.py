@@ -82,8 +82,7 @@ class SchedulerHost:
 
     def _on_written(self, number: int) -> None:
         if not self.is_down:
-            self.machine.written(number, self.world.now)
-            self._arm()
+            self._perform(self.machine.written(number, self.world.now))
 
     def _on_sample(self, records: dict[int, dict[str, Any]]) -> None:
         fault = "" if self.is_down else durable.compare(self.machine.state, records, self.world.now)

@@ -23,6 +23,7 @@ from tests.simulator.oracles import Oracles
 from tests.simulator.parties import Parties
 from tests.simulator.scheduler_host import SchedulerHost
 from tests.simulator.script import Script
+from tests.simulator.sharing import Sharing
 from tests.simulator.world import EVENTS_MAX, SimulationError, World
 
 EVENTS_WILD = 300
@@ -62,6 +63,7 @@ class Simulation:
         has_deaf: bool = True,
         has_once: bool = True,
         has_speaking: bool = True,
+        has_sharing: bool = True,
     ) -> None:
         self.world = World(
             seed,
@@ -88,6 +90,7 @@ class Simulation:
         self.faults = Faults(self.parties, self.nannies, self.script)
         self.movers = Movers(self.parties, self.nannies, self.script)
         self.kernels = Kernels(self.parties, self.script, seed, is_used=has_kernels)
+        self.sharing = Sharing(self.parties, self.script, seed, is_used=has_sharing)
 
     def run(self, events_wild: int = EVENTS_WILD) -> None:
         """Live through all parts.
@@ -104,9 +107,11 @@ class Simulation:
         self._calm()
         self._until(self._what_is_unsettled, "did not settle")
         self._judge_poison()
+        self.sharing.begin_sweeping()
         for client in self.script.alive():
             client.drop(tuple(client.held))
         self._until(self._what_is_left, "was left")
+        self.sharing.judge_lost()
 
     def events(self) -> Iterable[TaskEvent]:
         """Return the newest events that the scheduler noted."""
@@ -171,7 +176,7 @@ class Simulation:
                 return f"{client.name}'s restart"
             if stale := self._find_stale(client):
                 return f"{client.name} does not wish for {stale} any more, and the scheduler's idea that it does"
-        return self.movers.what_is_unanswered()
+        return self.movers.what_is_unanswered() or self.sharing.what_is_unanswered()
 
     def _find_stale(self, client: ClientHost) -> dict[str, int]:
         """Return what a client is said to wish for and does not."""
@@ -187,6 +192,8 @@ class Simulation:
         moves = state.moves
         if moves.copies or moves.jobs or moves.retire_requests or moves.fresh_requests:
             return "in the scheduler's table of moves"
+        if left := self.sharing.what_is_left():
+            return left
         if state.tasks or state.inline_bytes or state.suspects:
             return f"in the scheduler {list(state.tasks.values())}"
         if any(not session.incarnation for session in state.sessions.values()):

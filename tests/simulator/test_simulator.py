@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jupyter_dist.core.questions import QuestionTable
 from jupyter_dist.core.scheduler import (
     completion,
     invariants,
@@ -22,12 +23,25 @@ from jupyter_dist.core.scheduler import (
     submission,
 )
 from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.coordination import answers, departures, rows
 from jupyter_dist.core.scheduler.moves import Moves, Rebalance
 from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.worker import memory
 from jupyter_dist.core.worker.state import State as WorkerState
-from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, Release, TakeOver, TaskFinished, WantKeys
+from jupyter_dist.messages import (
+    STORE,
+    AttemptWaits,
+    Cancel,
+    ClaimRequests,
+    RegisterWorker,
+    Release,
+    TakeOver,
+    TaskFinished,
+    WantKeys,
+)
+from jupyter_dist.messages.journal import TURN
+from tests.simulator import durable
 from tests.simulator.simulate import simulate
 from tests.simulator.swarm import ACTIONS, DEATHS, FAULTS
 
@@ -42,6 +56,9 @@ HEARD = (  # what is said only if something went wrong, or was changed while it 
     "said again by a worker",
     "AttemptGoesOn",
     "AttemptWaits",
+    "ClaimParcels",
+    "ClaimRequests",
+    "Coordinated",
     "ClaimWishes",
     "CopyFailed",
     "CopyMade",
@@ -110,6 +127,7 @@ def test_story_that_failed_once_passes(path):
                 "has_deaf",
                 "has_once",
                 "has_speaking",
+                "has_sharing",
             )
         }
         outcome = simulate(story["seed"], story["events"], **has)
@@ -442,7 +460,62 @@ def let_go_before_it_is_needed(patch):
     patch.setattr(replay, "_restore_code", release_first)
 
 
+def answer_before_it_is_written(patch):
+    """Tell a client what it was given before that is on the disk."""
+    send = answers.send
+
+    def send_all(the_state, effects):
+        the_state.coordination.batch = 0
+        send(the_state, effects)
+
+    patch.setattr(answers, "send", send_all)
+
+
+def put_back_what_was_heard(patch):
+    """Give to others at once what a client that lost its connection was given."""
+
+    def on_gone(the_state, session, now):
+        departures.end(the_state, tuple(the_state.coordination.turns.get(session, {}).values()), now)
+
+    patch.setattr(departures, "on_gone", on_gone)
+
+
+def forget_who_waited(patch):
+    """Leave out of the books who waited under the scheduler before."""
+    restore_turns = rows._restore_turns
+
+    def restore_holders(the_state, records, found):
+        held = {key: record for key, record in records.get(TURN, {}).items() if record.state == rows.HOLDS}
+        restore_turns(the_state, {**records, TURN: held}, found)
+
+    patch.setattr(rows, "_restore_turns", restore_holders)
+    patch.setattr(durable, "compare", lambda *_: "")
+
+
+def forget_what_was_not_heard(patch):
+    """Do not give an answer again that may have been lost."""
+    patch.setitem(machine.CLIENT, ClaimRequests, lambda *_: None)
+
+
+def let_a_second_answer_pass(patch):
+    """Leave a value on its way that came as the second answer to one question."""
+    hear = QuestionTable.hear
+
+    def hear_once(table, answer):
+        asked = table._open.get(answer.request)
+        if asked is not None:
+            asked.is_repeated = False
+        return hear(table, answer)
+
+    patch.setattr(QuestionTable, "hear", hear_once)
+
+
 PLANTS = (
+    answer_before_it_is_written,
+    put_back_what_was_heard,
+    forget_who_waited,
+    forget_what_was_not_heard,
+    let_a_second_answer_pass,
     pause_for_good,
     leave_what_was_spilled_in_vain,
     spill_what_is_freed,

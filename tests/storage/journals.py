@@ -41,12 +41,11 @@ class Opened:
             self.troubles.append(words)
             self._heard.notify_all()
 
-    def write(self, *changes):
+    def write(self, *changes, is_awaited=False):
         """Write changes and return their number."""
         self._number += 1
-        self.journal.write(
-            [change if isinstance(change, Change) else Change(*change) for change in changes], self._number
-        )
+        made = [change if isinstance(change, Change) else Change(*change) for change in changes]
+        self.journal.write(made, self._number, is_awaited=is_awaited)
         return self._number
 
     def keep(self, *changes):

@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_dist.errors import JournalError, StorageError
 from jupyter_dist.storage import journal as journal_module
-from jupyter_dist.storage.journal import Change
+from jupyter_dist.storage.journal import HERE_BYTES_MAX, TIDY_AFTER, Change
 from jupyter_dist.storage.journal_file import RecordTable
 from tests.storage.folders import all_files
 from tests.storage.journals import NAME, WAIT_S, Opened, held
@@ -270,6 +270,82 @@ def test_records_that_do_not_fit_into_memory_are_refused_in_words(tmp_path, monk
         Opened(tmp_path)
     monkeypatch.undo()
     assert held(tmp_path).records == {}  # nobody holds it
+
+
+def keep_and_rest(opened, *changes):
+    """Have changes be durable, and the writer leave the table."""
+    opened.keep(*changes)
+    with opened.journal._turn:
+        pass
+
+
+def test_hurry_has_a_little_committed_before_it_returns(tmp_path):
+    with Opened(tmp_path, journal_interval_s=1000.0) as opened:
+        keep_and_rest(opened, (1, "first", b"x"))  # the thread leaves time for more from now on
+        for number in range(2, TIDY_AFTER):
+            assert opened.write((1, "a", str(number).encode()), is_awaited=True) == number
+            assert opened.told[-1] == number - 1
+            opened.journal.hurry()
+            assert opened.told[-1] == number
+    assert held(tmp_path).records == {1: {"first": b"x", "a": str(TIDY_AFTER - 1).encode()}}
+
+
+@pytest.mark.parametrize("circumstance", ["much", "slow disk"])
+def test_hurry_leaves_it_to_the_thread_which_leaves_no_time_for_more(tmp_path, monkeypatch, circumstance):
+    size = HERE_BYTES_MAX if circumstance == "much" else 1
+    if circumstance == "slow disk":
+        monkeypatch.setattr(journal_module, "HERE_S_MAX", 0.0)
+    with Opened(tmp_path, journal_interval_s=1000.0) as opened:
+        keep_and_rest(opened, (1, "first", b"x"))
+        opened.write((1, "second", b"x"), is_awaited=True)
+        opened.journal.hurry()
+        committers = []
+        commit = RecordTable.commit
+
+        def note_and_commit(table, changes):
+            committers.append(threading.current_thread())
+            commit(table, changes)
+
+        monkeypatch.setattr(RecordTable, "commit", note_and_commit)
+        number = opened.write((1, "third", bytes(size)), is_awaited=True)
+        opened.journal.hurry()
+        assert opened.wait(lambda: opened.told[-1] == number)
+        assert committers == [opened.journal._thread]
+
+
+def test_hurry_while_the_thread_commits_waits_for_nobody(tmp_path, gate):
+    with Opened(tmp_path) as opened:
+        gate.hold(opened)
+        number = opened.write((1, "a", b"x"), is_awaited=True)
+        opened.journal.hurry()
+        assert opened.told == []
+        gate.let()
+        assert opened.wait(lambda: opened.told[-1:] == [number])
+
+
+def test_error_in_a_commit_without_the_thread_stops_the_journal_and_is_told_once(tmp_path, monkeypatch):
+    with Opened(tmp_path) as opened:
+        keep_and_rest(opened, (1, "a", b"kept"))
+
+        def fail(*arguments):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RecordTable, "commit", fail)
+            for _ in range(2):
+                opened.write((1, "a", b"not kept"), is_awaited=True)
+                opened.journal.hurry()
+        opened.journal._thread.join(WAIT_S)
+        assert opened.troubles == [opened.journal.trouble]
+        assert opened.told == [1]
+    assert held(tmp_path).records == {1: {"a": b"kept"}}
+
+
+def test_hurry_after_close_does_nothing(tmp_path):
+    opened = Opened(tmp_path)
+    opened.journal.close()
+    opened.journal.hurry()
+    assert not opened.troubles
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """What is written down of the tables, so that a scheduler that dies can be followed by one that goes on.
 
 The ledger is told by `state.State` and the modules that decide, and collects changes of a keyed table (`Change`); the
-driver writes them, later, while the scheduler works on. Nobody waits for the disk: instead, whoever told the scheduler
-something keeps it until the ledger says that it is written (`acknowledge`), and says it again to a scheduler that does
-not know it. So a change and the number of messages it came from are always written together.
+driver writes them, later, while the scheduler works on. Nobody waits for the disk, but for answers about what is shared
+by name (`coordination.answers`): instead, whoever told the scheduler something keeps it until the ledger says that it is
+written (`acknowledge`), and says it again to a scheduler that does not know it. So a change and the number of messages it
+came from are always written together.
 
 A record for each task would cost as much as the rest of its handling. So tasks of one submission share a record, and
 results that come together share one: a `Group`, removed with the last of its tasks. A task that is gone before its batch
@@ -201,6 +202,12 @@ class Ledger:
     def drop_code(self, name: str) -> None:
         """Note that it is kept no longer."""
         self.changes.append(Change(CODE, name, None))
+
+    # -- what clients share by name ----------------------------------------------------------------------------------
+
+    def note(self, kind: int, key: str, record: JournalRecord | None, *, is_new: bool = False) -> None:
+        """Note a record that belongs to no task, or with none that it is gone."""
+        self.changes.append(Change(kind, key, record, is_new))
 
     # -- hosts -------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from jupyter_dist.core.scheduler import (
     submission,
     waiting,
 )
-from jupyter_dist.core.scheduler.coordination import departures, leases, parcels, queues, values
+from jupyter_dist.core.scheduler.coordination import answers, departures, leases, parcels, queues, returns, rows, values
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.records import Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import IDLE_FUNCTIONS_MAX, State
@@ -37,6 +37,7 @@ from jupyter_dist.messages import (
     AttemptWaits,
     Cancel,
     ClaimParcels,
+    ClaimRequests,
     ClaimWishes,
     CloseSession,
     CodeTaken,
@@ -169,6 +170,7 @@ CLIENT: dict[type, Handler] = {
     CountItems: queues.on_count,
     GiveUpRequest: departures.on_give_up,
     ClaimParcels: parcels.on_claim,
+    ClaimRequests: returns.on_claim_requests,
 }
 NANNY: dict[type, Handler] = {
     Pulse: membership.on_pulse,
@@ -182,6 +184,16 @@ FIRST: dict[type, Handler] = {
 }
 
 LOOK_S_MIN = 0.01  # between two looks at who has fallen silent
+
+
+def _end_recovery(state: State, now: float) -> None:
+    """Do what had to wait until nobody comes back any more."""
+    if state.moves.asked:
+        _grant_asked(state, now)
+    if state.doubtful:
+        replay.give_up_doubtful(state, now)
+    if state.once.in_doubt or state.once.is_restored:
+        doubt.give_up(state, now)
 
 
 def _grant_asked(state: State, now: float) -> None:
@@ -291,11 +303,19 @@ class SchedulerMachine:
         replay.restore(self.state, records, now)
         return self._settle(now)
 
-    def written(self, number: int, now: float) -> None:
-        """Note that the changes of all batches up to this one are on the disk; `tick` tells those who wait for it."""
-        self.state.ledger.on_written(number, now)
-        if self.state.once.unsent:
-            self.state.once.send_at_s = now
+    def written(self, number: int, now: float) -> Effects:
+        """Note that the changes of all batches up to this one are on the disk, and give the answers that waited for it.
+
+        `tick` tells those who would say again what was not written.
+        """
+        state = self.state
+        state.ledger.on_written(number, now)
+        answers.on_written(state)
+        if state.once.unsent:
+            state.once.send_at_s = now
+        effects, state.effects = state.effects, Effects()
+        effects.number = state.ledger.number
+        return effects
 
     def on_trouble(self, words: str, now: float) -> None:
         """Note why nothing is written down any more; watchers hear of it with the next `tick`."""
@@ -306,12 +326,9 @@ class SchedulerMachine:
         state = self.state
         if state.parked and not replay.has_to_wait(state, now):
             membership.admit_parked(state, now)
-        if state.moves.asked and replay.is_recovered(state, now):
-            _grant_asked(state, now)
-        if state.doubtful and replay.is_recovered(state, now):
-            replay.give_up_doubtful(state, now)
-        if (state.once.in_doubt or state.once.is_restored) and replay.is_recovered(state, now):
-            doubt.give_up(state, now)
+        is_expectant = state.moves.asked or state.doubtful or state.once.in_doubt or state.once.is_restored
+        if is_expectant and replay.is_recovered(state, now):
+            _end_recovery(state, now)
         if state.moves.is_active:
             retiring.advance(state, now)
             moving.advance(state, now)
@@ -324,8 +341,11 @@ class SchedulerMachine:
             submission.drop_functions(state)
         if state.freed and state.nannies:
             lifetime.free_objects(state)
+        if state.coordination.changed.is_any:
+            rows.write(state)
         effects, state.effects = state.effects, Effects()
         effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
+        answers.send(state, effects)
         return effects
 
     def deadline(self) -> float | None:

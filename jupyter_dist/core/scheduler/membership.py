@@ -7,7 +7,7 @@ is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lea
 from math import inf
 
 from jupyter_dist.core.scheduler import code, doubt, lineage, overdue, recovery, rejoining, replay, submission
-from jupyter_dist.core.scheduler.coordination import departures
+from jupyter_dist.core.scheduler.coordination import departures, returns
 from jupyter_dist.core.scheduler.records import TASKS, Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
@@ -25,11 +25,11 @@ from jupyter_dist.messages import (
 BUSY_CPU_PERCENT = 5.0  # a silent process that uses more than this is at work in code that holds the GIL
 
 
-def _welcome(state: State, incarnation: int, name: str, received: int = 0) -> Welcome:
+def _welcome(state: State, incarnation: int, name: str, received: int = 0, *, is_new: bool = False) -> Welcome:
     settings = state.settings
     inline = settings.inline_bytes_max if state.inline_on else 0
     heartbeat_s, lease_s = settings.heartbeat_s, settings.lease_s
-    return Welcome(incarnation, state.epoch, state.cluster, name, heartbeat_s, lease_s, inline, received)
+    return Welcome(incarnation, state.epoch, state.cluster, name, heartbeat_s, lease_s, inline, received, is_new)
 
 
 # -- workers ---------------------------------------------------------------------------------------------------------
@@ -176,6 +176,7 @@ def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) 
 def on_open_session(state: State, incarnation: int, message: OpenSession, now: float) -> None:
     """Let a client in, as a new session or as the one it had."""
     session = state.sessions.get(message.session)
+    is_new = session is None
     if session is None:
         session = Session(message.session, message.kind, message.name, message.linger_s, message.pid)
         state.sessions[session.id] = session
@@ -183,12 +184,12 @@ def on_open_session(state: State, incarnation: int, message: OpenSession, now: f
         session.watch = None
         state.session_of.pop(session.incarnation, None)
         state.effects.closes[session.incarnation] = "the same session was opened again"
-    departures.on_back(state, session, now)
     session.incarnation = incarnation
     state.session_of[incarnation] = session
     state.version += 1
     state.ledger.session(session)
-    state.say(incarnation, _welcome(state, incarnation, message.name, session.received))
+    state.say(incarnation, _welcome(state, incarnation, message.name, session.received, is_new=is_new))
+    returns.on_back(state, session, now)
     for task in session.wants:
         submission.tell_now(state, session, task)
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from jupyter_dist.core.scheduler import doubt, keeping, lineage, speaking
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
+from jupyter_dist.core.scheduler.coordination import returns, rows
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import DEPTH_STEP, State
@@ -75,10 +76,12 @@ def restore(state: State, records: Records, now: float) -> None:
     state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
     _restore_kept(state, records)
     _restore_code(state, records)
+    rows.restore(state, records, now)
     if any(records.values()):
         state.recover_until_s = now + state.settings.lease_s
     _settle(state, now)
     doubt.restore(state)
+    returns.finish(state)
     if state.tasks:
         state.admit_at_s = now + CLAIM_S
         state.record("recovered", now, f"a new scheduler took over {len(state.tasks):,} tasks")
@@ -251,6 +254,7 @@ def has_to_wait(state: State, now: float) -> bool:
 def wait_again(state: State, now: float) -> None:
     """After the scheduler itself was stopped: who is still waited for could not come."""
     lease_s = state.settings.lease_s
+    returns.wait_again(state, now)
     if state.recover_until_s is not None:
         state.recover_until_s = now + lease_s
     if state.admit_at_s is not None:

@@ -81,7 +81,7 @@ class Bench:
 
     def write(self):
         """Have everything that happened be on the disk, and what waits for that go on."""
-        self.machine.written(self.state.ledger.number, self.now)
+        self._note(self.machine.written(self.state.ledger.number, self.now))
         return self.tick(ACK_S)
 
     def succeed(self, **changes):
@@ -92,6 +92,11 @@ class Bench:
         return self._take(self.machine.restore({kind: dict(found) for kind, found in self.records.items()}, self.now))
 
     def _take(self, effects):
+        self._note(effects)
+        self.machine.check()
+        return effects
+
+    def _note(self, effects):
         for kind, key, record, _is_new in effects.journal:
             self.records[kind].pop(key, None)
             if record is not None:
@@ -100,8 +105,6 @@ class Bench:
             self.sent[source].extend(messages)
         self.closes.update(effects.closes)
         self.stopped = self.stopped or effects.stop
-        self.machine.check()
-        return effects
 
     def heard(self, source, kind):
         """Return what a peer was told of one kind since it was last asked, and forget it."""

@@ -29,12 +29,22 @@ def parcel(value, *keys):
 
 
 class SharingBench(Bench):
-    """Every method that asks returns the request's number; what was answered is read with `outcome`."""
+    """Every method that asks returns the request's number; what was answered is read with `outcome`.
+
+    With ``is_prompt`` everything is on the disk at once.
+    """
 
     def __init__(self, **changes):
         super().__init__(**changes)
+        self.is_prompt = True
         self._requests = count(1)
         self.outcomes = {}
+
+    def _take(self, effects):
+        effects = super()._take(effects)
+        if self.is_prompt and effects.journal:
+            self._note(self.machine.written(effects.number, self.now))
+        return effects
 
     def ask(self, client, make):
         request = next(self._requests)

@@ -159,13 +159,39 @@ def test_session_that_does_not_linger_as_long_frees_with_its_end(bench, linger_s
     assert bench.is_done(waits) == [True]
 
 
-def test_session_that_is_opened_over_a_living_connection_keeps_leases_and_waits_for_nothing(bench):
+def test_session_that_is_opened_over_a_living_connection_keeps_leases_and_places(bench):
     client = bench.client("s")
     lease, waits = bench.acquire(client, "a"), bench.acquire(client, "a")
     client = bench.client("s")
     bench.release_lease(client, lease)
-    assert bench.outcome(waits) is None
+    assert bench.is_done(waits) == [True]
+    bench.release_lease(client, waits)
     assert bench.is_empty()
+
+
+def test_session_without_a_connection_is_passed_over_and_keeps_its_place(bench):
+    client, away, other = bench.client(), bench.client("s", linger_s=100.0), bench.client()
+    held, passed, second, third = (bench.acquire(one) for one in (client, away, other, other))
+    bench.say(away, Disconnected("gone"))
+    bench.release_lease(client, held)
+    assert bench.is_done(second) == [True]
+    assert bench.outcome(passed) is None
+    back = bench.client("s", linger_s=100.0)
+    bench.release_lease(other, second)
+    assert bench.is_done(passed) == [True]
+    assert bench.outcome(third) is None
+    bench.release_lease(back, passed)
+    assert bench.is_done(third) == [True]
+
+
+def test_lock_that_got_free_while_all_who_wait_were_away_is_given_to_the_first_who_is_back(bench):
+    client, away = bench.client(), bench.client("s", linger_s=100.0)
+    held, waits = bench.acquire(client), bench.acquire(away)
+    bench.say(away, Disconnected("gone"))
+    bench.release_lease(client, held)
+    assert bench.leases(client) == 0
+    bench.client("s", linger_s=100.0)
+    assert bench.is_done(waits) == [True]
 
 
 def test_restart_takes_all_leases_and_tells_who_waits(bench):

@@ -8,7 +8,10 @@ whatever becomes of the client or of its message, nothing is lost: a lease goes 
 * `answers`: turns begin and are answered. `parcels`: values are kept, and with them the results they speak of.
 * `leases`, `queues`, `values`: the rules of each.
 * `departures`: turns that end by themselves: given up, their session gone, the cluster restarted.
+* `returns`: clients that come back, to this scheduler or to the one that follows it.
+* `rows`: the books as records of the journal, and back.
 * `checks`: what must hold; part of `invariants`.
 
-Values, and what they keep, belong to no session and outlive all of them; a restart empties everything.
+Values, and what they keep, belong to no session and outlive all of them. So do all books outlive the scheduler; a restart
+of the cluster empties them.
 """

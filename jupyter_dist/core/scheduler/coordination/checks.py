@@ -44,9 +44,8 @@ def _turns_agree(state: State, books: Coordination) -> Iterator[str]:
             yield f"{turn} waits in no line, or holds something already"
         if state.sessions.get(turn.session.id) is not turn.session:
             yield f"{turn} is of a session that is gone"
-        is_lease = isinstance(turn.home, Leases) and turn.line is None
-        if not turn.session.incarnation and not is_lease:
-            yield f"{turn} is of a session without a connection"
+        if not turn.session.incarnation and turn.is_answered and turn.session not in books.lapses:
+            yield f"{turn} is of a session without a connection, and holds for ever"
 
 
 def _home_agrees(books: Coordination, home: Home) -> Iterator[str]:
@@ -57,19 +56,22 @@ def _home_agrees(books: Coordination, home: Home) -> Iterator[str]:
     if isinstance(home, Leases):
         if len(home.holders) > home.limit:
             yield f"{home.place}: {len(home.holders)} leases of {home.limit}"
-        if home.line and len(home.holders) < home.limit:
+        if len(home.holders) < home.limit and books.next_in(home.line) is not None:
             yield f"{home.place}: somebody waits for a lease that is free"
     elif isinstance(home, Queue):
-        yield from _queue_agrees(home)
+        yield from _queue_agrees(books, home)
     elif isinstance(home, Value) and home.line and home.kept is not None:
         yield f"{home.place}: somebody waits for the value it has"
 
 
-def _queue_agrees(home: Queue) -> Iterator[str]:
+def _queue_agrees(books: Coordination, home: Queue) -> Iterator[str]:
+    aside = [kept for turn in home.line for kept in turn.kept]
+    if any(kept.queue != home.place[1] for kept in (*home.items, *aside)):
+        yield f"{home.place}: a value in it is noted to be elsewhere"
     numbers = [kept.number for kept in home.items]
     if numbers != sorted(numbers):
         yield f"{home.place}: its values are out of order"
-    if home.line and (home.items or home.putters):
+    if home.items and books.next_in(home.line) is not None:
         yield f"{home.place}: somebody waits for a value that is there"
     if home.putters:
         size_max = next(iter(home.putters)).size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_dist.core.scheduler.coordination.answers import USAGE, answer, begin, refuse
+from jupyter_dist.core.scheduler.coordination.answers import USAGE, answer, begin, give, refuse
 from jupyter_dist.core.scheduler.coordination.tables import Leases
 from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import State
@@ -22,7 +22,7 @@ def on_acquire(state: State, session: Session, message: AcquireLease, _now: floa
         )
         refuse(state, session, message.request, error, USAGE)
         return
-    turn = begin(state, session, message.request, home)
+    turn = begin(state, session, message.request, home, message.limit)
     if turn is not None:
         books.stand(turn, home.line)
         advance(state, home)
@@ -31,10 +31,11 @@ def on_acquire(state: State, session: Session, message: AcquireLease, _now: floa
 
 def advance(state: State, home: Leases) -> None:
     """Give free leases to those who wait longest."""
-    while home.line and len(home.holders) < home.limit:
-        turn = next(iter(home.line))
-        state.coordination.hold(turn)
-        answer(state, turn.session, turn.request, count=1)
+    while len(home.holders) < home.limit:
+        turn = state.coordination.next_in(home.line)
+        if turn is None:
+            return
+        give(state, turn)
 
 
 def on_release(state: State, session: Session, message: ReleaseLease, _now: float) -> None:

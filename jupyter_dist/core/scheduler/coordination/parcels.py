@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jupyter_dist.core.scheduler import lineage, submission
 from jupyter_dist.core.scheduler.coordination.answers import refuse
-from jupyter_dist.core.scheduler.coordination.tables import Kept
+from jupyter_dist.core.scheduler.coordination.tables import Kept, Value
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import ClaimParcels, KeyCancelled, Parcel
@@ -48,7 +48,19 @@ def keep(state: State, parcel: Parcel, now: float) -> Kept:
             state.want(books.keeper, task, 0)
             lineage.activate(state, task, now)
     books.nbytes += cost(parcel)
-    return Kept(parcel, tasks)
+    return books.add_kept(parcel, tasks)
+
+
+def restore(state: State, number: int, parcel: Parcel) -> Kept:
+    """Keep a value as the scheduler before did, less what it speaks of and is not known; nothing is set on its way yet."""
+    books = state.coordination
+    known = (state.tasks.get(future.key) for future in parcel.futures)
+    tasks = tuple(dict.fromkeys(task for task in known if task is not None))
+    for task in tasks:
+        books.kept[task] = books.kept.get(task, 0) + 1
+        state.want(books.keeper, task, 0)
+    books.nbytes += cost(parcel)
+    return Kept(number, parcel, tasks)
 
 
 def let_go(state: State, kept: Kept, now: float) -> None:
@@ -57,6 +69,7 @@ def let_go(state: State, kept: Kept, now: float) -> None:
     if kept.references:
         return
     books = state.coordination
+    books.changed.kept[kept] = None
     books.nbytes -= cost(kept.parcel)
     freed: list[Task] = []
     for task in kept.tasks:
@@ -80,8 +93,12 @@ def on_claim(state: State, session: Session, message: ClaimParcels, now: float) 
         state.want(session, task, claimed.wish)
         submission.tell_now(state, session, task)
         lineage.activate(state, task, now)
+    state.coordination.forget_reply(session, message.request)
     turn = state.coordination.turn(session, message.request)
-    if turn is not None and turn.kept and turn.line is None:
+    if turn is None:
+        return
+    is_asked_twice = isinstance(turn.home, Value)  # on two connections; it is not to wait for a second answer
+    if (turn.is_answered and turn.kept) or is_asked_twice:
         state.coordination.close_turn(turn)
         for kept in turn.kept:
             let_go(state, kept, now)

@@ -1,7 +1,7 @@
 """Queues: values come out in the order in which they were put in; takers and putters are served in theirs.
 
-A taker of several is given each as it comes, so that it gets them from a queue that never holds as many. What it, or a
-client whose connection ends, was given and has not claimed goes back to its place.
+For a taker of several each is set aside as it comes, so that it gets them from a queue that never holds as many; that
+goes back to its place when its connection ends. What it was given and did not claim goes back when it is over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from operator import attrgetter
 
 from jupyter_dist.core.scheduler.coordination import parcels
-from jupyter_dist.core.scheduler.coordination.answers import answer, begin, deliver
+from jupyter_dist.core.scheduler.coordination.answers import answer, begin, give, remember
 from jupyter_dist.core.scheduler.coordination.tables import Kept, Queue, Turn
 from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import State
@@ -48,11 +48,11 @@ def on_take(state: State, session: Session, message: TakeItems, _now: float) -> 
     elif home.items:
         turn.kept.extend(home.items)
         home.items.clear()
-        deliver(state, turn)
+        give(state, turn)
         advance(state, home)
     else:
         state.coordination.close_turn(turn)
-        answer(state, session, message.request)
+        remember(state, session, message.request)
         state.coordination.tidy(home)
 
 
@@ -65,18 +65,20 @@ def on_count(state: State, session: Session, message: CountItems, _now: float) -
 def advance(state: State, home: Queue) -> None:
     """Give values to those who wait for them, and let values in while there is room."""
     while True:
-        if home.line and home.items:
-            _give(state, next(iter(home.line)), home.items.popleft())
+        turn = state.coordination.next_in(home.line) if home.items else None
+        if turn is not None:
+            _set_aside(state, turn, home.items.popleft())
         elif home.putters and _has_room(home):
             _let_in(state, home, next(iter(home.putters)))
         else:
             return
 
 
-def _give(state: State, turn: Turn, kept: Kept) -> None:
+def _set_aside(state: State, turn: Turn, kept: Kept) -> None:
     turn.kept.append(kept)
     if len(turn.kept) == turn.size:
-        deliver(state, turn)
+        turn.kept.sort(key=attrgetter("number"))  # one that came back may be older than what was set aside
+        give(state, turn)
 
 
 def _has_room(home: Queue) -> bool:
@@ -87,13 +89,14 @@ def _has_room(home: Queue) -> bool:
 def _let_in(state: State, home: Queue, turn: Turn) -> None:
     books = state.coordination
     kept = turn.kept.pop()
-    books.last_number += 1
-    kept.number = books.last_number
     home.items.append(kept)
+    books.place_in(kept, home.place[1])
     books.close_turn(turn)
     answer(state, turn.session, turn.request, count=1)
 
 
-def put_back(home: Queue, items: list[Kept]) -> None:
+def put_back(state: State, home: Queue, items: list[Kept]) -> None:
     """Put values that were given out back into their places. Whoever does this lets the queue advance."""
+    for kept in items:
+        state.coordination.place_in(kept, home.place[1])
     home.items = deque(sorted((*items, *home.items), key=attrgetter("number")))

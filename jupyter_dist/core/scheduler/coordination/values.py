@@ -7,7 +7,7 @@ wait gives its request up at once.
 from __future__ import annotations
 
 from jupyter_dist.core.scheduler.coordination import parcels
-from jupyter_dist.core.scheduler.coordination.answers import TAKEN, answer, begin, deliver, refuse
+from jupyter_dist.core.scheduler.coordination.answers import TAKEN, answer, begin, give, refuse, remember, tell
 from jupyter_dist.core.scheduler.coordination.tables import Turn, Value
 from jupyter_dist.core.scheduler.records import Session
 from jupyter_dist.core.scheduler.state import State
@@ -40,7 +40,7 @@ def _home(state: State, kind: str, name: str) -> Value:
 
 def _set(state: State, kind: str, named: NamedParcel, now: float) -> None:
     home = _home(state, kind, named.name)
-    before, home.kept = home.kept, parcels.keep(state, named.parcel, now)
+    before = state.coordination.set_value(home, parcels.keep(state, named.parcel, now))
     if before is not None:
         parcels.let_go(state, before, now)
     for turn in tuple(home.line):
@@ -51,11 +51,18 @@ def _give(state: State, home: Value, turn: Turn) -> None:
     if home.kept is not None:
         home.kept.references += 1
         turn.kept.append(home.kept)
-        deliver(state, turn)
+        give(state, turn)
 
 
 def on_get(state: State, session: Session, message: GetValue, _now: float) -> None:
-    """Give a value, or have the session wait for one."""
+    """Give a value, or have the session wait for one.
+
+    May be asked again, on another connection: then the value is the one that it was given, if that is still on its way.
+    """
+    known = state.coordination.turn(session, message.request)
+    if known is not None and isinstance(known.home, Value) and known.is_answered:
+        tell(state, known)
+        return
     home = _home(state, message.kind, message.name)
     turn = begin(state, session, message.request, home)
     if turn is not None:
@@ -66,12 +73,13 @@ def on_get(state: State, session: Session, message: GetValue, _now: float) -> No
 def on_unset(state: State, session: Session, message: UnsetValue, now: float) -> None:
     """Take a name's value away."""
     home = state.coordination.values.get((message.kind, message.name))
-    count = 0
-    if home is not None and home.kept is not None:
-        kept, home.kept, count = home.kept, None, 1
-        parcels.let_go(state, kept, now)
-        state.coordination.tidy(home)
-    answer(state, session, message.request, count=count)
+    kept = state.coordination.set_value(home, None) if home is not None else None
+    if home is None or kept is None:
+        remember(state, session, message.request)
+        return
+    parcels.let_go(state, kept, now)
+    state.coordination.tidy(home)
+    answer(state, session, message.request, count=1)
 
 
 def on_list(state: State, session: Session, message: ListValues, _now: float) -> None:
