@@ -19,9 +19,9 @@ from jupyter_dist.launch.connection_file import (
     write_info,
 )
 from jupyter_dist.launch.host import make_folder
-from jupyter_dist.launch.name_lock import locked_name
 from jupyter_dist.processes.vitals import started_s
 from jupyter_dist.storage.hold import hold_folder
+from jupyter_dist.storage.name_lock import locked_name
 
 SECRET = b"this-is-the-secret-of-a-cluster!"
 
