@@ -397,9 +397,9 @@ class Session:
     def welcomed(self, welcome: Welcome, *, is_first: bool) -> None:
         """Take note that there is a connection: say again what the scheduler may have forgotten."""
         is_another, self.epoch = welcome.epoch != self.epoch, welcome.epoch
+        if not is_nanny_there(self.info):
+            self.info = refresh(self.info)  # another nanny keeps the cluster now
         if not is_first:
-            if not is_nanny_there(self.info):
-                self.info = refresh(self.info)  # another nanny keeps the cluster now
             with self.lock:
                 self._release_dropped()
                 again = self._requests.again(self._outgoing.is_waiting)

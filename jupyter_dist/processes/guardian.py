@@ -111,7 +111,11 @@ class Guardian:
         for end in (theirs_in, theirs_out):
             os.set_inheritable(end, True)
         arguments = [sys.executable, "-c", code, str(theirs_in), str(theirs_out)]
-        self._pid = os.posix_spawn(sys.executable, arguments, os.environ)
+        try:
+            self._pid = os.posix_spawn(sys.executable, arguments, os.environ)
+        except OSError as error:  # no room for one more: as one that ended at once
+            self._pid = 0
+            os.write(2, f"guardian: no other nanny can be started: {error}\n".encode())
         os.close(theirs_in)
         os.close(theirs_out)
         data = len(self._will).to_bytes(4, "little") + self._will
