@@ -87,7 +87,7 @@ def test_nanny_killed_while_idle_the_cluster_is_whole_again(client, tmp_path):
     assert client.info.guardian_pid == before.guardian_pid
     assert client.gather(client.map(len, done)) == [2] * 4  # from the journal
     assert count_runs(tmp_path) == dict.fromkeys(range(4), 1)
-    assert not any(worker.deaths for worker in client.snapshot().workers)
+    assert not any(worker.last_death for worker in client.snapshot().workers)
 
 
 def test_nanny_killed_while_tasks_run_they_run_once_more_and_nobody_is_blamed(client, tmp_path):
@@ -177,6 +177,7 @@ WAITS: dict[str, Callable[[Executor, list[Future]], object]] = {
 
 def test_nanny_of_a_tied_cluster_killed_every_waiting_call_says_so_at_once_and_nothing_is_left():
     with Executor(n_workers=2) as client:
+        client.wait_for_workers(timeout=30)
         info = client.info
         assert info.guardian_pid == 0
         client.scatter(bytes(LARGE))
