@@ -71,7 +71,7 @@ class Line:
         while True:
             try:
                 return await self.connect()
-            except (FileNotFoundError, ConnectionRefusedError):  # nobody listens, which is so between two of them
+            except ConnectionError:  # nobody serves, which is so between two of them
                 if self._loop.time() >= until_s or not self._is_there():
                     raise
             await asyncio.sleep(RETRY_S)
