@@ -204,7 +204,11 @@ def find_cluster(name: str) -> ClusterInfo:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what launchers left that were killed in the middle of a start, and nannies without a connection file."""
+    """Remove what was left by launchers and nannies that were killed in the middle of a start or a write."""
+    for path in folder.glob(".*.new"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > UNHELD_S:
+                path.unlink()
     for path in folder.glob("*.lock"):
         with locked_name(path, wait_s=0):  # a free one is removed
             pass

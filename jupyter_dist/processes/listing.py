@@ -1,13 +1,15 @@
 """A cluster's connection file as its nanny sees it: others find by it who keeps the cluster now.
 
 The launcher writes it; a nanny that follows another, or has another guardian, writes it anew, whole, and moves it into
-place. Like everybody who writes or removes one it holds the lock of the name; when somebody else does, it tries again
-later. A file that is gone, or is another cluster's, means that this cluster was ended by others: it is not written.
+place. Like everybody who writes or removes one it holds the lock of the name; when somebody else does, or the disk is
+full, it tries again later. A file that is gone, or is another cluster's, means that this cluster was ended by others:
+it is not written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -18,6 +20,7 @@ import msgspec
 from jupyter_dist.processes.vitals import started_s
 from jupyter_dist.storage.name_lock import locked_name
 
+LOG = logging.getLogger("jupyter_dist.nanny")
 FILE_BYTES_MAX = 64 * 1024
 
 
@@ -30,6 +33,13 @@ class Listing:
 
     def renew(self, pid: int, guardian: int) -> bool | None:
         """Say who the nanny and its guardian are. None: the cluster is not listed; False: try again later."""
+        try:
+            return self._renew(pid, guardian)
+        except OSError as error:  # a full disk
+            LOG.warning("the connection file %s cannot be written anew: %s", self._path, error)
+            return False
+
+    def _renew(self, pid: int, guardian: int) -> bool | None:
         with locked_name(self._path.with_suffix(".lock"), wait_s=0) as is_ours:
             if not is_ours:
                 return False

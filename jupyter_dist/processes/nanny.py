@@ -189,9 +189,9 @@ class Nanny:
         """Be the nanny from now on: nothing of the dead one lives when this returns."""
         LOG.warning("the nanny died, which had pid %d; this one, pid %d, follows it", inherited.will.pid, os.getpid())
         self._guarding.adopt(os.getppid(), inherited.line)
+        await asyncio.to_thread(end_session, inherited.will.pid, inherited.will.started_s)
         self._doubtful.update(self._store.names())
         self._remains.remove(*leavings(self._folder))
-        await asyncio.to_thread(end_session, inherited.will.pid, inherited.will.started_s)
         self._is_listed = False
         self._list()
 

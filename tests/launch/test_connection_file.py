@@ -111,6 +111,17 @@ def test_nanny_that_is_gone_beside_a_guardian_that_is_there_is_a_cluster_that_li
     assert not is_live(dead)
 
 
+def test_look_removes_a_draft_whose_writer_was_killed(runtime):
+    write_info(make_info())
+    old, young = runtime / ".0123.new", runtime / ".4567.new"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert [info.name for info in read_clusters()] == ["try"]
+    assert (old.exists(), young.exists()) == (False, True)
+    young.unlink()
+
+
 def test_refresh_finds_who_keeps_the_cluster_now_and_never_another_cluster(runtime):
     old = make_info(process_started_s=12.5)
     assert refresh(old) is old  # it is not listed

@@ -1,11 +1,13 @@
 """The connection file, as a nanny writes it anew. No process is started."""
 
+import errno
 import os
 import stat
 
 import msgspec
 import pytest
 
+from jupyter_dist.processes import listing
 from jupyter_dist.processes.listing import Listing
 from jupyter_dist.processes.vitals import started_s
 from jupyter_dist.storage.name_lock import locked_name
@@ -42,14 +44,24 @@ def test_renewal_while_somebody_holds_the_name_is_for_later(path):
     assert path.read_bytes() == before
 
 
+def test_renewal_on_a_full_disk_is_for_later(path, monkeypatch):
+    def refuse(*_args):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(listing, "write_private", refuse)
+    assert listing.Listing(str(path), "0123").renew(1, 2) is False
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("data", [None, b'{"cluster": "another"}', b"[]", b"{"])
 def test_file_that_is_gone_or_not_this_clusters_is_left_alone(path, data):
     path.unlink()
     if data is not None:
         path.write_bytes(data)
-    listing = Listing(str(path), "0123")
-    assert listing.renew(1, 2) is None
-    listing.remove()
+    known = Listing(str(path), "0123")
+    assert known.renew(1, 2) is None
+    known.remove()
     assert path.exists() == (data is not None)
 
 
