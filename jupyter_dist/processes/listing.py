@@ -56,8 +56,8 @@ class Listing:
         return True
 
     def remove(self) -> None:
-        """Remove it unless it is another cluster's by now."""
-        with contextlib.suppress(OSError):
+        """Remove it unless it is another cluster's by now, and the lock that a nanny held when it was killed."""
+        with contextlib.suppress(OSError), locked_name(self._path.with_suffix(".lock"), wait_s=0):
             if self._cluster.encode() in self._path.read_bytes():
                 self._path.unlink()
 
