@@ -11,12 +11,13 @@ from __future__ import annotations
 from jupyter_dist.settings import Settings
 
 FIRST_WAIT_S = 0.2  # doubles with each further end
+AT_ONCE_MAX = 1000  # followers in a row without a wait: the list has to be a short one
 CALM_LEASES = 10  # who lives for so many leases has not ended right after its start
 
 
 def plan_waits(settings: Settings) -> tuple[float, ...]:
     """Return how long to wait after each end in a row before another is started; after as many ends, none is."""
-    waits = [0.0] * settings.restart_burst_max
+    waits = [0.0] * min(settings.restart_burst_max, AT_ONCE_MAX)
     wait_s = FIRST_WAIT_S
     while wait_s < settings.restart_wait_s_max:
         waits.append(wait_s)

@@ -23,7 +23,7 @@ HEAD_BYTES = 5  # of a frame: its kind, and the length of what follows
 FOLLOW = """
 import sys
 from jupyter_dist.processes import nursery, will
-inherited = will.take(int(sys.argv[1]), int(sys.argv[2]))
+inherited = will.take(*map(int, sys.argv[1:]))
 nursery.open_nursery(inherited.config.folder, inherited.entries.preload)
 from jupyter_dist.processes.nanny import follow
 follow(inherited)
@@ -31,7 +31,7 @@ follow(inherited)
 BURY = """
 import sys
 from jupyter_dist.processes import succession, will
-succession.bury(will.take(int(sys.argv[1]), int(sys.argv[2])))
+succession.bury(will.take(*map(int, sys.argv[1:])))
 """
 
 
@@ -110,7 +110,7 @@ class Guardian:
         self._reading, theirs_out = os.pipe()
         for end in (theirs_in, theirs_out):
             os.set_inheritable(end, True)
-        arguments = [sys.executable, "-c", code, str(theirs_in), str(theirs_out)]
+        arguments = [sys.executable, "-c", code, str(theirs_in), str(theirs_out), str(os.getpid())]
         try:
             self._pid = os.posix_spawn(sys.executable, arguments, os.environ)
         except OSError as error:  # no room for one more: as one that ended at once

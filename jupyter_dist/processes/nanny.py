@@ -188,7 +188,7 @@ class Nanny:
     async def _take_over(self, inherited: Inherited) -> None:
         """Be the nanny from now on: nothing of the dead one lives when this returns."""
         LOG.warning("the nanny died, which had pid %d; this one, pid %d, follows it", inherited.will.pid, os.getpid())
-        self._guarding.adopt(os.getppid(), inherited.line)
+        self._guarding.adopt(inherited.guardian, inherited.line)
         await asyncio.to_thread(end_session, inherited.will.pid, inherited.will.started_s)
         self._doubtful.update(self._store.names())
         self._remains.remove(*leavings(self._folder))

@@ -35,10 +35,11 @@ class Will(msgspec.Struct, frozen=True):
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """A will, and the line to the guardian who handed it on."""
+    """A will, and the guardian who handed it on: the line to it, and its process."""
 
     will: Will
     line: Pipes
+    guardian: int
 
     @property
     def config(self) -> NannyConfig:
@@ -51,7 +52,7 @@ class Inherited(msgspec.Struct, frozen=True):
         return self.will.entries
 
 
-def take(reading: int, writing: int) -> Inherited:
+def take(reading: int, writing: int, guardian: int) -> Inherited:
     """Take over from a guardian, in a process that it has just started: lead a session, and read the will.
 
     Raises
@@ -62,4 +63,4 @@ def take(reading: int, writing: int) -> Inherited:
     os.setsid()
     for descriptor in (reading, writing):
         os.set_inheritable(descriptor, False)
-    return Inherited(read_frame(reading, Will), Pipes(reading, writing))
+    return Inherited(read_frame(reading, Will), Pipes(reading, writing), guardian)

@@ -6,6 +6,10 @@ from jupyter_dist.core.succession import Patience, calm_after_s, plan_waits
 from jupyter_dist.settings import Settings
 
 
+def test_waits_are_a_short_list_whatever_is_set():
+    assert len(plan_waits(Settings(restart_burst_max=10**6))) < 1010
+
+
 @pytest.mark.parametrize(
     ("settings", "waits"),
     [

@@ -108,6 +108,6 @@ def test_burial_removes_folder_shared_memory_and_file(tmp_path):
         objects=objects,
     )
     will = Will(config, Entries(), pid=2**22 + 1, started_s=1.0, numbers=(0,), epoch=1, generation=0)
-    succession.bury(Inherited(will, Pipes(0, 1)))
+    succession.bury(Inherited(will, Pipes(0, 1), 1))
     assert list(tmp_path.iterdir()) == []
     assert not any(map(os.path.exists, objects))
