@@ -17,6 +17,7 @@ from jupyter_dist.client import current
 from jupyter_dist.client.adapters import Adapters, announce_to_joblib, shut_pools
 from jupyter_dist.client.attaching import Attaching
 from jupyter_dist.client.blocking import Aside, Remotely, begin, block
+from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.calls import check_flag, check_key
 from jupyter_dist.client.connecting import DEFAULT_NAME, Address, find, is_running, session_kind, session_name
 from jupyter_dist.client.everywhere import Everywhere
@@ -39,7 +40,7 @@ from jupyter_dist.client.working import Working
 from jupyter_dist.core.resources import check_resources
 from jupyter_dist.errors import ClusterClosedError, UsageError
 from jupyter_dist.launch.cluster import LocalCluster
-from jupyter_dist.launch.connection_file import ClusterInfo
+from jupyter_dist.launch.connection_file import ClusterInfo, is_live
 from jupyter_dist.messages import StopCluster
 from jupyter_dist.settings import Settings, load_settings
 
@@ -187,9 +188,16 @@ class Executor(
         self._readers = Readers(info, self.settings)
         self._results = Results(self, session, self._readers, self.loop)
         self._feed = Feed(session)
+        self._feed.on_ended = self._tidy
         self._session = session
         current.add(self, as_default=self._set_as_default)
         announce_to_joblib()
+
+    def _tidy(self) -> None:
+        """Remove what is left of its own cluster, whose nanny has died: shared memory too. Takes no time here."""
+        cluster = self._own_cluster
+        if cluster is not None and not is_live(cluster.info):
+            run_later(cluster.close)
 
     def _terms(self) -> tuple[str, float]:
         """Return what its session is to the scheduler, and for how long its results outlive it."""

@@ -54,9 +54,12 @@ class Feed:
     ----------
     latest : ClusterSnapshot or None
         What was last heard of the cluster, for whoever shows it without asking.
+    on_ended : callable or None
+        Called when the session has ended, in the I/O loop.
     """
 
     def __init__(self, session: Session) -> None:
+        self.on_ended: Callable[[], None] | None = None
         self._session = session
         self._lock = threading.Lock()
         self._watchers: list[Watching] = []
@@ -94,6 +97,8 @@ class Feed:
         for watching in watchers:
             if watching.on_ended is not None:
                 watching.on_ended()
+        if self.on_ended is not None:
+            self.on_ended()
 
     def check_open(self) -> None:
         """Raise ClusterClosedError when the session is over."""

@@ -1,8 +1,9 @@
 """A session's connection with the scheduler, made anew when it is lost. Lives in the I/O loop.
 
 A scheduler that dies comes back within a second, with all it knew; a connection may break for other reasons. As long as
-the cluster's nanny lives, and for ``reconnect_s_max`` at most, the line looks for the scheduler again. It ends for good
-when the cluster says so, when its nanny is gone, or when the scheduler will not have it.
+the cluster's nanny lives, or there is a guardian who has another one start, and for ``reconnect_s_max`` at most, the
+line looks for the scheduler again. It ends for good when the cluster says so, when its nanny is gone, or when the
+scheduler will not have it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
 from jupyter_dist.comm.links import CLIENT_SIDE
 from jupyter_dist.errors import ClusterError, ProtocolError
-from jupyter_dist.launch.connection_file import ClusterInfo, is_live
+from jupyter_dist.launch.connection_file import ClusterInfo, is_live, refresh
 from jupyter_dist.messages import Message, OpenSession, Refused, Welcome
 from jupyter_dist.settings import Settings
 
@@ -63,6 +64,17 @@ class Line:
         self._gone = asyncio.Event()  # there is no channel
         self._is_over = False
         self._looking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect for the first time. A scheduler that another one just follows is waited for. Raises as `connect` does."""
+        until_s = self._loop.time() + self._settings.start_s_max
+        while True:
+            try:
+                return await self.connect()
+            except ConnectionError:  # nobody serves, which is so between two of them
+                if self._loop.time() >= until_s or not self._is_there():
+                    raise
+            await asyncio.sleep(RETRY_S)
 
     async def connect(self) -> None:
         """Connect and be welcomed.
@@ -163,8 +175,9 @@ class Line:
     async def _look(self) -> None:
         """Connect again, or end."""
         lost, until_s = self.lost_reason, self._loop.time() + self._settings.reconnect_s_max
+        is_there = True
         LOG.info("the connection to the cluster %r was lost: %s; looking for it", self._info.name, lost)
-        while self._loop.time() < until_s and is_live(self._info):
+        while self._loop.time() < until_s and (is_there := self._is_there()):
             try:
                 await self.connect()
             except (OSError, TimeoutError):
@@ -178,4 +191,11 @@ class Line:
                 return
         if not self._is_over:
             self._is_over = True
-            self._owner.ended(f"the connection to the cluster {self._info.name!r} was lost: {lost}")
+            reason = lost if is_there else f"its nanny, process {self._info.pid}, has died, and the cluster with it"
+            self._owner.ended(f"the connection to the cluster {self._info.name!r} was lost: {reason}")
+
+    def _is_there(self) -> bool:
+        """Whether the cluster lives, by what is known of it or else by what is known of it now."""
+        if not is_live(self._info):
+            self._info = refresh(self._info)
+        return is_live(self._info)

@@ -27,7 +27,7 @@ from jupyter_dist.client.wishes import Wishes, notify
 from jupyter_dist.core.futures import Wish
 from jupyter_dist.errors import ClusterError, NoClusterError
 from jupyter_dist.ids import new_token
-from jupyter_dist.launch.connection_file import ClusterInfo
+from jupyter_dist.launch.connection_file import ClusterInfo, is_nanny_there, refresh
 from jupyter_dist.messages import (
     Answer,
     ClaimedKey,
@@ -106,7 +106,7 @@ class Session(Wishes):
         opening = OpenSession(new_token(), kind, name, linger_s, os.getpid())
         self._line = Line(self.info, self.settings, opening, self)
         try:
-            await self._line.connect()
+            await self._line.open()
         except TimeoutError as error:
             raise ClusterError(
                 f"the scheduler of {self.info.name!r} does not answer: it may be stopped or overloaded"
@@ -194,6 +194,8 @@ class Session(Wishes):
     def welcomed(self, welcome: Welcome, *, is_first: bool) -> None:
         """Take note that there is a connection: say again what the scheduler may have forgotten."""
         is_another, self.epoch = welcome.epoch != self.epoch, welcome.epoch
+        if not is_nanny_there(self.info):
+            self.info = refresh(self.info)  # another nanny keeps the cluster now
         if not is_first:
             with self.lock:
                 self._release_dropped()

@@ -33,7 +33,8 @@ class Steering(Front):
         Raises
         ------
         ClusterError
-            Not all workers came back in time.
+            Not all workers came back in time, or the nanny of a host is silent, which is not waited for. What the text
+            says of the futures is so all the same.
         """
         return self.perform(self._restart())
 

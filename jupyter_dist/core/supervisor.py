@@ -16,6 +16,7 @@ are free for later ones then.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count, islice
 
 import msgspec
@@ -135,19 +136,25 @@ def _number(name: str) -> int:
 
 
 class Supervisor:
-    """The machine. ``head``: this host keeps the scheduler; ``workers``: how many shall live at first."""
+    """The machine. ``head``: this host keeps the scheduler; ``workers``: how many shall live at first.
 
-    def __init__(self, *, head: bool, workers: int, settings: Settings) -> None:
+    One that follows another goes on with its ``numbers`` of workers and the ``epoch`` of its last scheduler. The host was
+    up already: nothing is a failure of its start.
+    """
+
+    def __init__(
+        self, *, head: bool, workers: int, settings: Settings, numbers: Iterable[int] | None = None, epoch: int = 0
+    ) -> None:
         self._settings = settings
         self._head = head
-        self._numbers = set(range(workers))  # of the workers that shall live
+        self._numbers = set(range(workers) if numbers is None else numbers)  # of the workers that shall live
         self._living: dict[str, _Child] = {}
         self._waiting: dict[str, float] = {}  # name -> when it is started again
         self._early: dict[str, int] = {}  # early deaths in a row
-        self._epoch = 0
+        self._epoch = epoch
         self._has_begun = False
         self._is_connected = False  # the scheduler welcomed us once
-        self._is_up = False
+        self._is_up = numbers is not None
         self._told: set[str] = set()  # phases, until the start is over
         self._stop_s: float | None = None  # since when everything is ended
         self._hard_s = 0.0  # when a scheduler that was asked to end is killed
@@ -157,6 +164,16 @@ class Supervisor:
     def wanted(self) -> int:
         """How many workers shall live."""
         return 0 if self.is_stopping else len(self._numbers)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the workers that shall live."""
+        return tuple(sorted(self._numbers))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last scheduler that was started."""
+        return self._epoch
 
     @property
     def is_stopping(self) -> bool:

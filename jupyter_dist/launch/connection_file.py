@@ -2,8 +2,9 @@
 
 A file holds the cluster's secret. It is written whole, under a name of its own, and then moved into place, so nobody
 ever reads half of it; its folder is 0700 and it is 0600; one that others could read or write is refused. A file whose
-nanny is gone (its pid is free, or belongs to a process that started at another time) is removed by whoever sees it
-first, with the folder it points to.
+nanny and guardian are gone (their pids are free, or belong to processes that started at another time) is removed by
+whoever sees it first, with the folder it points to. A nanny that follows another writes the file anew: whoever has kept
+what was in it looks again (`refresh`).
 
 Whoever writes or removes a file holds the lock of its name (`name_lock`).
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -23,11 +23,12 @@ import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
 from jupyter_dist.errors import ClusterStartError, NoClusterError, UsageError
-from jupyter_dist.launch.name_lock import locked_name
 from jupyter_dist.processes.config import ClusterIdentity
+from jupyter_dist.processes.listing import write_private
 from jupyter_dist.processes.vitals import started_s
 from jupyter_dist.storage import places
 from jupyter_dist.storage.hold import is_held
+from jupyter_dist.storage.name_lock import locked_name
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SUFFIX = ".json"
@@ -53,6 +54,8 @@ class ClusterInfo(msgspec.Struct, frozen=True):
     detached: bool
     folder: str
     objects: tuple[str, ...] = ()  # the folders of the host's object store
+    guardian_pid: int = 0  # of the process that has the nanny followed by another when it dies; 0: there is none
+    guardian_started_s: float = 0.0  # when that started
 
     def __repr__(self) -> str:
         return f"<ClusterInfo {self.name}: {self.workers} workers on {self.host}, nanny {self.pid}>"
@@ -100,17 +103,7 @@ def connection_path(name: str) -> Path:
 
 def write_info(info: ClusterInfo) -> None:
     """Write a cluster's connection file. The caller holds the lock of the name."""
-    path = connection_path(info.name)
-    draft = path.with_name(f".{secrets.token_hex(8)}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(draft, flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(info))
-        draft.rename(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    write_private(connection_path(info.name), msgspec.json.encode(info))
 
 
 def read_info(path: Path) -> ClusterInfo:
@@ -148,8 +141,27 @@ def _check_private(status: os.stat_result, path: Path) -> None:
 
 
 def is_live(info: ClusterInfo) -> bool:
+    """Return whether a cluster lives: its nanny is there, or its guardian, who has another nanny start."""
+    return is_nanny_there(info) or is_guardian_there(info)
+
+
+def is_nanny_there(info: ClusterInfo) -> bool:
     """Return whether the nanny of a cluster is there."""
     return info.process_started_s != 0 and started_s(info.pid) == info.process_started_s
+
+
+def is_guardian_there(info: ClusterInfo) -> bool:
+    """Return whether there is a process that has another nanny start when this one dies."""
+    return info.guardian_started_s != 0 and started_s(info.guardian_pid) == info.guardian_started_s
+
+
+def refresh(info: ClusterInfo) -> ClusterInfo:
+    """Return how a cluster is reached by now: its nanny may be another one. As it was when it is not listed any more."""
+    with contextlib.suppress(NoClusterError, ClusterStartError, UsageError):
+        found = read_info(connection_path(info.name))
+        if found.cluster == info.cluster:
+            return found
+    return info
 
 
 def read_clusters() -> list[ClusterInfo]:
@@ -192,7 +204,11 @@ def find_cluster(name: str) -> ClusterInfo:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what launchers left that were killed in the middle of a start, and nannies without a connection file."""
+    """Remove what was left by launchers and nannies that were killed in the middle of a start or a write."""
+    for path in folder.glob(".*.new"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > UNHELD_S:
+                path.unlink()
     for path in folder.glob("*.lock"):
         with locked_name(path, wait_s=0):  # a free one is removed
             pass

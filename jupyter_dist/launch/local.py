@@ -27,24 +27,27 @@ from jupyter_dist.launch.connection_file import (
     ClusterInfo,
     check_name,
     connection_path,
+    is_guardian_there,
     is_live,
+    is_nanny_there,
     read_info,
+    refresh,
     remove_dead,
     remove_folder,
     write_info,
 )
 from jupyter_dist.launch.host import count_cores, make_folder
-from jupyter_dist.launch.name_lock import locked_name
 from jupyter_dist.launch.nanny_process import NannyProcess
 from jupyter_dist.processes.config import ClusterIdentity, NannyConfig
 from jupyter_dist.processes.folder import NANNY, HostFolder, read_tail
 from jupyter_dist.processes.launcher_line import READY
-from jupyter_dist.processes.vitals import session_members, started_s
+from jupyter_dist.processes.succession import end_session
+from jupyter_dist.processes.vitals import started_s
 from jupyter_dist.settings import Settings, load_settings
 from jupyter_dist.storage import places
+from jupyter_dist.storage.name_lock import locked_name
 
 POLL_S = 0.005
-FAMILY_S = 2.0
 FAILED_LINES = 40
 
 
@@ -149,7 +152,7 @@ def _start(spec: ClusterSpec, settings: Settings, tell: Callable[[str], None], e
         nanny.configure(config)
         while (phase := nanny.next_phase(end_s)) != READY:
             tell(phase)
-        info = _describe(config, nanny.pid, spec.threads_per_worker)
+        info = _describe(config, nanny, spec.threads_per_worker)
         write_info(info)
         nanny.release(keep_line=not spec.detached)
     except BaseException as error:
@@ -182,21 +185,23 @@ def _configure(spec: ClusterSpec, settings: Settings, folder: HostFolder, object
     )
 
 
-def _describe(config: NannyConfig, pid: int, threads_per_worker: int) -> ClusterInfo:
+def _describe(config: NannyConfig, nanny: NannyProcess, threads_per_worker: int) -> ClusterInfo:
     return ClusterInfo(
         name=config.identity.name,
         cluster=config.identity.cluster,
         address=config.identity.address,
         secret=config.identity.secret,
         host=config.host,
-        pid=pid,
-        process_started_s=started_s(pid),
+        pid=nanny.pid,
+        process_started_s=started_s(nanny.pid),
         started_s=time.time(),
         workers=config.workers,
         threads_per_worker=threads_per_worker,
         detached=config.detached,
         folder=config.folder,
         objects=config.objects,
+        guardian_pid=nanny.guardian_pid,
+        guardian_started_s=started_s(nanny.guardian_pid) if nanny.guardian_pid else 0.0,
     )
 
 
@@ -205,7 +210,7 @@ def _abandon(nanny: NannyProcess | None, folder: HostFolder) -> str:
     words = ""
     if nanny is not None:
         code = nanny.end()
-        _end_session(nanny.pid)  # just buried: nobody else can have its pid yet
+        end_session(nanny.pid)  # just buried: nobody else can have its pid yet
         tail = nanny.failure_log or read_tail(folder.log(NANNY), FAILED_LINES)
         words = f" (the nanny's exit code is {code})\n{tail}" if tail else f" (the nanny's exit code is {code})"
     folder.remove()
@@ -213,50 +218,58 @@ def _abandon(nanny: NannyProcess | None, folder: HostFolder) -> str:
 
 
 def stop_cluster(info: ClusterInfo, *, timeout_s: float = 5.0) -> None:
-    """Stop a cluster in order, then by force what is left after ``timeout_s``. Returns when nothing of it is left."""
+    """Stop a cluster in order, then by force what is left after ``timeout_s``. Returns when nothing of it is left.
+
+    A nanny that dies just then may be followed by another, which is asked as well.
+    """
     end_s = time.monotonic() + timeout_s
-    is_known = is_live(info) or NannyProcess.is_unburied(info.pid)  # else the pid may mean another session by now
-    _signal_nanny(info, signal.SIGTERM)
-    _wait_until(lambda: not is_live(info), end_s)
+    asked = 0
+    while is_live(info := refresh(info)) and time.monotonic() < end_s:
+        if is_nanny_there(info) and asked != info.pid:
+            _signal_nanny(info, signal.SIGTERM)
+            asked = info.pid
+        time.sleep(POLL_S)
     if is_live(info):
-        _signal_nanny(info, signal.SIGKILL)
-        _wait_until(lambda: not is_live(info), time.monotonic() + timeout_s)
-    if is_known:
-        _end_session(info.pid)
-    NannyProcess.forget(info.pid)
+        info = _kill(info, time.monotonic() + timeout_s)
+    if asked or NannyProcess.is_unburied(info.pid):  # else the pid may mean another session by now
+        end_session(info.pid, info.process_started_s)
+    NannyProcess.forget_ended()
     path = connection_path(info.name)
     if path.exists():
         remove_dead(path)
     remove_folder(info.folder)
 
 
+def _kill(info: ClusterInfo, end_s: float) -> ClusterInfo:
+    """Kill the guardian, then the nanny there is when nobody can follow it; return how the cluster was last listed."""
+    if is_guardian_there(info):
+        _signal(info.guardian_pid, lambda: is_guardian_there(info), signal.SIGKILL)
+        _wait_until(lambda: not is_guardian_there(info), end_s)
+    info = refresh(info)
+    if is_guardian_there(info) and time.monotonic() < end_s:  # another one, which the nanny started
+        return _kill(info, end_s)
+    _signal_nanny(info, signal.SIGKILL)
+    _wait_until(lambda: not is_live(info), end_s)
+    return info
+
+
 def _signal_nanny(info: ClusterInfo, number: signal.Signals) -> None:
-    """Send a signal to this very nanny, not to a process that has its pid by now."""
+    _signal(info.pid, lambda: is_nanny_there(info), number)
+
+
+def _signal(pid: int, is_there: Callable[[], bool], number: signal.Signals) -> None:
+    """Send a signal to this very process, not to one that has its pid by now."""
     with contextlib.suppress(ProcessLookupError):
         if not hasattr(os, "pidfd_open"):
-            if is_live(info):
-                os.kill(info.pid, number)
+            if is_there():
+                os.kill(pid, number)
             return
-        process = os.pidfd_open(info.pid)
+        process = os.pidfd_open(pid)
         try:
-            if is_live(info):
+            if is_there():
                 signal.pidfd_send_signal(process, number)
         finally:
             os.close(process)
-
-
-def _end_session(pid: int) -> None:
-    """Wait until a dead nanny's session has no process any more; after ``FAMILY_S``, kill those it has.
-
-    The kernel ends the nanny's family within milliseconds, and multiprocessing's tracker when it has cleaned up.
-    """
-    if started_s(pid):
-        return  # somebody else's by now
-    _wait_until(lambda: not session_members(pid), time.monotonic() + FAMILY_S)
-    for member in session_members(pid):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(member, signal.SIGKILL)
-    _wait_until(lambda: not session_members(pid), time.monotonic() + FAMILY_S)
 
 
 def _wait_until(is_done: Callable[[], bool], end_s: float) -> None:

@@ -46,6 +46,8 @@ class NannyProcess:
     ----------
     pid : int
         Its process, which leads a session of its own.
+    guardian_pid : int
+        The process that has it followed by another when it dies; 0: none does, or it is not up yet.
     failure_log : str
         What it said about why it failed.
     """
@@ -54,8 +56,9 @@ class NannyProcess:
 
     def __init__(self, folder: HostFolder, code: str = CODE) -> None:
         self.failure_log = ""
+        self.guardian_pid = 0
         self._unread = b""
-        self._reap_ended()
+        self.forget_ended()
         hold = hold_folder(folder.root)
         log = open_log(folder.log(NANNY))
         try:
@@ -95,7 +98,8 @@ class NannyProcess:
             nanny.close()
 
     @classmethod
-    def _reap_ended(cls) -> None:
+    def forget_ended(cls) -> None:
+        """Take note of the ends of all nannies that were started here."""
         for pid in tuple(cls._started):
             cls.forget(pid)
 
@@ -120,6 +124,7 @@ class NannyProcess:
         if progress.error:
             self.failure_log = progress.log
             raise ClusterStartError(progress.error)
+        self.guardian_pid = progress.guardian
         return progress.phase
 
     def release(self, *, keep_line: bool) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import os
 import struct
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -26,13 +27,19 @@ CONFIG_BYTES_MAX = 64 * 1024
 RELEASE = b"\x01"
 READY = "ready"
 
+T = TypeVar("T")
+
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a start is: a phase, or how it failed, with the last lines of the log."""
+    """How far a start is: a phase, or how it failed, with the last lines of the log.
+
+    With ``ready`` comes the process that guards the nanny; 0: none does.
+    """
 
     phase: str = ""
     error: str = ""
     log: str = ""
+    guardian: int = 0
 
 
 def encode_config(config: NannyConfig) -> bytes:
@@ -42,20 +49,25 @@ def encode_config(config: NannyConfig) -> bytes:
 
 
 def read_config(pipe: int) -> NannyConfig:
-    """Wait for the frame that starts this nanny.
+    """Wait for the frame that starts this nanny. Raises as `read_frame` does."""
+    return read_frame(pipe, NannyConfig)
+
+
+def read_frame(pipe: int, kind: type[T]) -> T:
+    """Wait for a frame that holds one record.
 
     Raises
     ------
     EOFError
-        The pipe ended early: the launcher is gone.
+        The pipe ended early: whoever was to say it is gone.
     ProtocolError
-        What came is no configuration.
+        What came is no such record.
     """
     (length,) = LENGTH.unpack(_read_exactly(pipe, LENGTH.size))
     if length > CONFIG_BYTES_MAX:
         raise ProtocolError(f"a nanny's configuration of {length} bytes: at most {CONFIG_BYTES_MAX} are allowed")
     try:
-        return msgspec.msgpack.decode(_read_exactly(pipe, length), type=NannyConfig)
+        return msgspec.msgpack.decode(_read_exactly(pipe, length), type=kind)
     except msgspec.DecodeError as error:
         raise ProtocolError(f"a nanny's configuration cannot be read: {error}") from None
 
@@ -108,3 +120,13 @@ class LauncherLine:
         os.close(self._pipes.reading)
         if not data:
             self._on_gone()
+
+
+class NoLauncher:
+    """In place of the line, for a nanny that follows another: nobody launched it, nobody is told how far it is."""
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch nothing."""
+
+    def report(self, progress: Progress) -> None:
+        """Tell nobody."""

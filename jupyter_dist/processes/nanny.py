@@ -7,6 +7,9 @@ scheduler and to the launcher.
 
 Effects are performed in order and without waiting, so a certificate is sent before the successor exists. What a dead
 worker leaves on the disk is removed beside that, because it may be much.
+
+A detached cluster's nanny has a guardian (`guarding`), by which another one follows it when it dies. What that one must
+know is its *will*; it begins with what the dead one left (`succession`), and else is a nanny as the first was.
 """
 
 from __future__ import annotations
@@ -18,8 +21,6 @@ import os
 import signal
 import time
 from pathlib import Path
-
-import msgspec
 
 from jupyter_dist.core.supervisor import (
     SCHEDULER,
@@ -58,26 +59,23 @@ from jupyter_dist.messages import (
 from jupyter_dist.processes.certificate import Death, certify, describe_bytes
 from jupyter_dist.processes.config import NannyConfig, SchedulerConfig, WorkerConfig
 from jupyter_dist.processes.folder import NANNY, HostFolder, read_tail, trim_log
-from jupyter_dist.processes.launcher_line import LauncherLine, Progress, read_config
-from jupyter_dist.processes.nursery import PRELOAD, Child, Nursery, Pipes, open_nursery, take_pipes
+from jupyter_dist.processes.guarding import Guarding
+from jupyter_dist.processes.launcher_line import READY, LauncherLine, NoLauncher, Progress, read_config
+from jupyter_dist.processes.listing import Listing
+from jupyter_dist.processes.nursery import Child, Nursery, Pipes, open_nursery, take_pipes
 from jupyter_dist.processes.remains import Remains
 from jupyter_dist.processes.scheduler_line import SchedulerLine
-from jupyter_dist.processes.vitals import private_bytes, read_oom_kills, read_stat, session_members
+from jupyter_dist.processes.succession import end_session, leavings
+from jupyter_dist.processes.vitals import private_bytes, read_oom_kills, read_stat, session_members, started_s
+from jupyter_dist.processes.will import Entries, Inherited, Will
 from jupyter_dist.storage import places
+from jupyter_dist.storage.hold import hold_folder
 from jupyter_dist.storage.page import read_page
 from jupyter_dist.storage.store import ObjectStore
 
 LOG = logging.getLogger("jupyter_dist.nanny")
 READY_POLL_S = 0.003
 FAILED_LINES = 40
-
-
-class Entries(msgspec.Struct, frozen=True):
-    """What the children run, as ``module:function``, and what the fork server loads for them. Tests have their own."""
-
-    scheduler: str = "jupyter_dist.processes.scheduler:main"
-    worker: str = "jupyter_dist.processes.worker:main"
-    preload: tuple[str, ...] = PRELOAD
 
 
 def main(entries: Entries = Entries(), pipes: Pipes | None = None, folder: str = "") -> None:  # noqa: B008  # frozen
@@ -91,36 +89,58 @@ def main(entries: Entries = Entries(), pipes: Pipes | None = None, folder: str =
         os._exit(1)
     HostFolder(config.folder).make()
     open_nursery(config.folder, entries.preload)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(_run(config, entries, pipes))
+    _end()
+
+
+def follow(inherited: Inherited) -> None:
+    """Run a nanny that follows a dead one. The nursery is open already."""
+    asyncio.run(_run(inherited.config, inherited.entries, inherited=inherited))
+    _end()
+
+
+def _end() -> None:
     logging.shutdown()
     os._exit(0)  # nothing may hold up the end: not multiprocessing's joins, not a child that cannot be killed
 
 
-async def _run(config: NannyConfig, entries: Entries, pipes: Pipes) -> None:
-    nanny = Nanny(config, entries, pipes)
+async def _run(
+    config: NannyConfig, entries: Entries, pipes: Pipes | None = None, inherited: Inherited | None = None
+) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    nanny = Nanny(config, entries, pipes, inherited)
     await nanny.run()
 
 
 class Nanny:
-    """The driver of one host's `Supervisor`."""
+    """The driver of one host's `Supervisor`. It has pipes to its launcher, or has inherited the cluster from another."""
 
-    def __init__(self, config: NannyConfig, entries: Entries, pipes: Pipes) -> None:
+    def __init__(
+        self, config: NannyConfig, entries: Entries, pipes: Pipes | None, inherited: Inherited | None = None
+    ) -> None:
         self.name = f"{NANNY}-{config.host}"
         self._config = config
         self._entries = entries
         self._settings = config.settings
         self._loop = asyncio.get_running_loop()
         self._folder = HostFolder(config.folder)
-        self._machine = Supervisor(head=config.head, workers=config.workers, settings=config.settings)
-        self._nursery = Nursery(self._loop, self._on_exit)
-        self._launcher = LauncherLine(pipes, is_detached=config.detached, on_gone=self._on_launcher_gone)
+        self._inherited = inherited
+        self._generation = 0 if inherited is None else inherited.will.generation + 1
+        self._machine = self._make_machine()
+        self._nursery = Nursery(self._loop, self._on_exit, self._generation)
+        self._launcher: LauncherLine | NoLauncher = NoLauncher()
+        if pipes is not None:
+            self._launcher = LauncherLine(pipes, is_detached=config.detached, on_gone=self._on_launcher_gone)
         self._line = SchedulerLine(
             config.identity, config.settings, self._registration, self._on_message, self._on_welcome
         )
         self._remains = Remains()
         self._store = ObjectStore(config.objects)
-        self._held = places.hold_memory(self._folder.root)  # until this process ends: else somebody might sweep it
+        self._held = _hold(self._folder)  # until this process ends: else somebody might sweep them
+        self._guarding = Guarding(config, self._held, self._make_will, self._on_another_guardian)
+        self._listing = Listing(config.connection_file, config.identity.cluster)
+        self._is_listed = True  # the launcher sees to that
+        self._started_s = started_s(os.getpid())
         self._doubtful: set[str] = set()  # objects there when a scheduler died: the next one may not know them
         self._dead: dict[str, Child] = {}  # between the news of an end and its burial
         self._unready: set[str] = set()  # workers whose socket is not there yet
@@ -137,6 +157,10 @@ class Nanny:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
         self._launcher.watch(self._loop)
+        if self._inherited is not None:
+            await self._take_over(self._inherited)
+        elif self._config.detached:
+            self._guarding.start()
         self._handle(Begin())
         line = asyncio.create_task(self._line.keep(), name="scheduler line")
         line.add_done_callback(self._on_line_ended)
@@ -152,7 +176,50 @@ class Nanny:
         await asyncio.wait([line])
         _end_session()
         self._folder.remove()
-        _remove_connection_file(Path(self._config.connection_file), self._config.identity.cluster)
+        self._listing.remove()  # the last thing it does
+
+    # how one follows another
+
+    def _make_machine(self) -> Supervisor:
+        config, inherited = self._config, self._inherited
+        if inherited is None:
+            return Supervisor(head=config.head, workers=config.workers, settings=config.settings)
+        will = inherited.will
+        return Supervisor(head=config.head, workers=0, settings=config.settings, numbers=will.numbers, epoch=will.epoch)
+
+    async def _take_over(self, inherited: Inherited) -> None:
+        """Be the nanny from now on: nothing of the dead one lives when this returns."""
+        LOG.warning("the nanny died, which had pid %d; this one, pid %d, follows it", inherited.will.pid, os.getpid())
+        self._guarding.adopt(inherited.guardian, inherited.line)
+        await asyncio.to_thread(end_session, inherited.will.pid, inherited.will.started_s)
+        self._doubtful.update(self._store.names())
+        self._remains.remove(*leavings(self._folder))
+        self._is_listed = False
+        self._list()
+
+    def _make_will(self) -> Will:
+        return Will(
+            config=self._config,
+            entries=self._entries,
+            pid=os.getpid(),
+            started_s=self._started_s,
+            numbers=self._machine.numbers,
+            epoch=self._machine.epoch,
+            generation=self._generation,
+        )
+
+    def _on_another_guardian(self) -> None:
+        self._is_listed = False
+        self._list()
+
+    def _list(self) -> None:
+        """See that the connection file names this nanny and its guardian."""
+        if self._is_listed or self._machine.is_stopping:
+            return
+        result = self._listing.renew(os.getpid(), self._guarding.pid)
+        self._is_listed = result is True
+        if result is None and self._inherited is not None:
+            self._handle(StopHost("its connection file is gone, so nobody could find it any more"))
 
     # what happens
 
@@ -212,6 +279,9 @@ class Nanny:
     # what is done about it
 
     def _perform(self, effects: list[Effect]) -> None:
+        if self._machine.is_stopping:
+            self._guarding.end()
+        self._guarding.tell()  # first: if this process dies in the middle, its follower knows of all that was begun
         for effect in effects:
             match effect:
                 case StartProcess(name, epoch):
@@ -223,7 +293,8 @@ class Nanny:
                 case Bury():
                     self._bury(effect)
                 case Report(phase):
-                    self._launcher.report(Progress(phase=phase))
+                    guardian = self._guarding.pid if phase == READY else 0
+                    self._launcher.report(Progress(phase=phase, guardian=guardian))
                 case Fail():
                     self._fail(effect)
                 case Say(text):
@@ -353,6 +424,7 @@ class Nanny:
                 seen = (sample.state, sample.memory_bytes, sample.cpu_percent)
                 pulses.append(ProcessPulse(child.name, child.pid, *seen, page.computing + page.waiting))
         trim_log(self._folder.log(NANNY), self._settings.log_bytes_max)
+        self._list()
         self._line.send(Pulse(tuple(pulses)))
 
     def _watch_memory(self) -> None:
@@ -382,10 +454,6 @@ def _end_session() -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _remove_connection_file(path: Path, cluster: str) -> None:
-    """Remove the connection file unless it is another cluster's by now. The last thing a nanny does."""
-    try:
-        if cluster.encode() in path.read_bytes():
-            path.unlink()
-    except OSError:
-        return
+def _hold(folder: HostFolder) -> tuple[int, ...]:
+    memory = places.hold_memory(folder.root)
+    return (hold_folder(folder.root),) if memory is None else (hold_folder(folder.root), memory)

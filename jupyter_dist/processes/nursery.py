@@ -86,18 +86,24 @@ class Child:
 
 
 class Nursery:
-    """The children of one nanny, by name. ``on_exit(child, code)`` is called from the loop, once for each."""
+    """The children of one nanny, by name. ``on_exit(child, code)`` is called from the loop, once for each.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_exit: Callable[[Child, int], None]) -> None:
+    ``generation``: how many nannies were before this one; what their children left is never taken for its children's.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_exit: Callable[[Child, int], None], generation: int = 0
+    ) -> None:
         self.children: dict[str, Child] = {}
         self._loop = loop
         self._on_exit = on_exit
         self._births = 0
+        self._before = f"{generation}-" if generation else ""
 
     def next_birth(self, name: str) -> str:
         """Return a name for one start of a process, which no other start has."""
         self._births += 1
-        return f"{name}.{self._births}"
+        return f"{name}.{self._before}{self._births}"
 
     def start(self, name: str, birth: str, entry: str, config: object, log: str) -> Child:
         """Fork a process.

@@ -231,8 +231,11 @@ class ClusterManager:
 
     def _adopt(self, found: Iterable[ClusterInfo]) -> None:
         for info in found:
-            if isinstance(self._clusters.get(info.name), EndedCluster | None):
+            known = self._clusters.get(info.name)
+            if isinstance(known, EndedCluster | None):
                 self._clusters[info.name] = self._watch(info)
+            elif isinstance(known, WatchedCluster) and known.info.cluster == info.cluster:
+                known.info = info  # another nanny may keep it by now
 
     async def _keep_logs(self) -> None:
         """Read the logs of clusters that were cut off: whoever finds such a one dead removes its folder."""

@@ -11,10 +11,10 @@ PID_BYTES_MAX = 32
 
 
 def hold_folder(path: Path) -> int:
-    """Lock a folder and return the descriptor that holds it, with all that inherit it."""
+    """Lock a folder and return the descriptor that holds it, with all that inherit it. Several may hold one."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     with contextlib.suppress(OSError):  # some network folders cannot; then nobody sweeps there either
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return descriptor
 
 

@@ -457,3 +457,30 @@ def test_chance_whatever_happens_what_is_wanted_lives_in_the_end(seed):
     while not world.is_over:
         world.perform(machine.handle(world.exit(min(world.doomed)), now))
         machine.check()
+
+
+def test_begin_of_a_follower_goes_on_with_the_numbers_and_the_epoch_and_reports_nothing():
+    machine = Supervisor(head=True, workers=9, settings=SETTINGS, numbers=(1, 4), epoch=3)
+    assert (machine.numbers, machine.epoch, machine.wanted) == ((1, 4), 3, 2)
+    expected = [StartProcess(SCHEDULER, 4), StartProcess("worker-1"), StartProcess("worker-4")]
+    assert handle(machine, Begin(), 0.0) == expected
+    assert machine.epoch == 4
+    assert [handle(machine, Ready(name), 0.0) for name in (SCHEDULER, "worker-1", "worker-4")] == [[], [], []]
+
+
+def test_deaths_at_the_start_of_a_follower_are_waited_for_and_are_no_failed_start():
+    machine = Supervisor(head=True, workers=0, settings=SETTINGS, numbers=(0,), epoch=1)
+    handle(machine, Begin(), 0.0)
+    for _ in range(SETTINGS.restart_burst_max):
+        effects = handle(machine, Exited("worker-0", 1), 0.0)
+    assert [type(effect) for effect in effects] == [Bury, Say]
+    assert machine.deadline() == pytest.approx(0.2)
+
+
+def test_numbers_after_scaling_are_those_that_shall_live():
+    machine = begin(workers=2)
+    handle(machine, EndWorkers(("worker-0",), "left"))
+    handle(machine, SetWorkers(3))
+    assert machine.numbers == (0, 1, 2)
+    handle(machine, SetWorkers(1))
+    assert machine.numbers == (0,)

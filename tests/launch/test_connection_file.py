@@ -11,17 +11,20 @@ from jupyter_dist.launch.connection_file import (
     ClusterInfo,
     connection_path,
     find_cluster,
+    is_guardian_there,
     is_live,
+    is_nanny_there,
     read_clusters,
     read_info,
+    refresh,
     remove_folder,
     runtime_folder,
     write_info,
 )
 from jupyter_dist.launch.host import make_folder
-from jupyter_dist.launch.name_lock import locked_name
 from jupyter_dist.processes.vitals import started_s
 from jupyter_dist.storage.hold import hold_folder
+from jupyter_dist.storage.name_lock import locked_name
 
 SECRET = b"this-is-the-secret-of-a-cluster!"
 
@@ -93,6 +96,40 @@ def test_find_when_the_nanny_is_gone_removes_the_file_and_the_folder(runtime, pi
     write_info(info)
     assert read_clusters() == []
     assert list(runtime.iterdir()) == []
+
+
+def test_nanny_that_is_gone_beside_a_guardian_that_is_there_is_a_cluster_that_lives(runtime):
+    own = {"guardian_pid": os.getpid(), "guardian_started_s": started_s(os.getpid())}
+    info = msgspec.structs.replace(make_info(process_started_s=12.5), **own)
+    assert is_live(info)
+    assert not is_nanny_there(info)
+    assert is_guardian_there(info)
+    write_info(info)
+    assert find_cluster("try") == info
+    assert read_clusters() == [info]
+    dead = msgspec.structs.replace(info, guardian_started_s=12.5)
+    assert not is_live(dead)
+
+
+def test_look_removes_a_draft_whose_writer_was_killed(runtime):
+    write_info(make_info())
+    old, young = runtime / ".0123.new", runtime / ".4567.new"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert [info.name for info in read_clusters()] == ["try"]
+    assert (old.exists(), young.exists()) == (False, True)
+    young.unlink()
+
+
+def test_refresh_finds_who_keeps_the_cluster_now_and_never_another_cluster(runtime):
+    old = make_info(process_started_s=12.5)
+    assert refresh(old) is old  # it is not listed
+    now = msgspec.structs.replace(old, pid=4711)
+    write_info(now)
+    assert refresh(old) == now
+    write_info(msgspec.structs.replace(now, cluster="another"))
+    assert refresh(old) is old
 
 
 def test_find_a_dead_one_whose_name_is_being_started_leaves_its_file(runtime):

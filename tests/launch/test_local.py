@@ -66,6 +66,13 @@ class Launcher:
         return find_cluster("try")
 
 
+def kill_both(info):
+    """Kill a nanny and its guardian, so that neither can have another follow the other."""
+    os.kill(info.pid, signal.SIGSTOP)
+    os.kill(info.guardian_pid, signal.SIGKILL)
+    os.kill(info.pid, signal.SIGKILL)
+
+
 def assert_nothing_left(info, runtime, seconds=20.0):
     eventually(lambda: not session_members(info.pid), seconds, "processes of its session live")
     eventually(lambda: not is_alive(info.pid), seconds, "the nanny lives")
@@ -121,7 +128,7 @@ def test_start_twice_at_once_one_wins(runtime):
 
 def test_start_after_its_nanny_was_killed_cleans_up_first(runtime):
     info = start_cluster(SPEC)
-    os.kill(info.pid, signal.SIGKILL)
+    kill_both(info)
     eventually(lambda: not is_live(info))
     again = start_cluster(SPEC)
     assert again.cluster != info.cluster

@@ -96,9 +96,10 @@ class _Welcoming:
         """Nothing depends on it."""
 
 
-async def _welcome(config: SchedulerConfig) -> None:
+async def _welcome(config: SchedulerConfig, *, is_stubborn: bool = False) -> None:
     stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    if not is_stubborn:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     (Path(config.folder) / "epoch").write_text(str(config.epoch))
     server = await serve(
         config.identity.address,
@@ -110,3 +111,9 @@ async def _welcome(config: SchedulerConfig) -> None:
     )
     await stopped.wait()
     await server.close()
+
+
+def stubborn_scheduler(config: SchedulerConfig) -> None:
+    """Let every nanny in, and do not end when asked."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    asyncio.run(_welcome(config, is_stubborn=True))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_dist.storage import places, room
-from jupyter_dist.storage.hold import hold_folder
+from jupyter_dist.storage.hold import hold_folder, is_held
 from tests.storage.folders import all_files
 
 
@@ -89,3 +89,12 @@ def test_hold_folder_twice_keeps_the_first_holder(tmp_path):
     second = hold_folder(tmp_path)  # it takes no part, and does not fail
     os.close(second)
     os.close(first)
+
+
+def test_folder_that_two_hold_is_held_until_both_have_let_go(tmp_path):
+    first, second = hold_folder(tmp_path), hold_folder(tmp_path)
+    assert is_held(tmp_path)
+    os.close(first)
+    assert is_held(tmp_path)
+    os.close(second)
+    assert not is_held(tmp_path)

@@ -3,8 +3,8 @@
 from jupyter_dist.core.scheduler import moving, retiring
 from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY
 from jupyter_dist.core.scheduler.coordination import departures
-from jupyter_dist.core.scheduler.goals import wanted_workers
-from jupyter_dist.core.scheduler.records import TASKS, PendingRestart, Session
+from jupyter_dist.core.scheduler.goals import goal, wanted_workers
+from jupyter_dist.core.scheduler.records import TASKS, Nanny, PendingRestart, Session
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import (
     Answer,
@@ -68,21 +68,31 @@ def _cancel_all(state: State, reason: str) -> None:
 def settle_restarts(state: State, now: float) -> None:
     """Answer those who wait for a restart, when all fresh workers are there or have taken too long.
 
+    The workers of a host whose nanny is silent are not waited for: nobody is there to start them.
     One whose connection was made anew meanwhile may not have heard that its futures are cancelled, and asks again when
     it has: on the connection it has now no answer must come before.
     """
     state.restarts = [pending for pending in state.restarts if pending.incarnation == pending.session.incarnation]
     alive = sum(member.state == "running" for member in state.members.values())
-    wanted = wanted_workers(state)
+    silent = [nanny for nanny in state.nannies.values() if now - nanny.heard_s > state.settings.lease_s]
+    wanted = wanted_workers(state) - sum(goal(state, nanny) for nanny in silent)
     for pending in tuple(state.restarts):
-        error = ""
+        errors = [_tell_silent(nanny, now) for nanny in silent]
         if alive < wanted or not state.nannies:
             if now < pending.until_s:
                 continue
-            error = f"after {state.settings.start_s_max:g} s only {alive} of {wanted} workers came back"
-            error += "" if state.nannies else ": no host is connected"
+            late = f"after {state.settings.start_s_max:g} s only {alive} of {wanted} workers came back"
+            errors.append(late if state.nannies else f"{late}: no host is connected")
         state.restarts.remove(pending)
-        state.say(pending.session.incarnation, Answer(pending.request, error))
+        state.say(pending.session.incarnation, Answer(pending.request, "; ".join(errors)))
+
+
+def _tell_silent(nanny: Nanny, now: float) -> str:
+    return (
+        f"every task is forgotten and every future is cancelled, but host {nanny.host!r} has no fresh workers: its nanny, "
+        f"process {nanny.pid}, has been silent for {now - nanny.heard_s:.0f} s and may be stopped. It replaces its workers "
+        "when it goes on"
+    )
 
 
 def on_scale(state: State, session: Session, message: ScaleCluster, now: float) -> None:

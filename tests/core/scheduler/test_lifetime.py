@@ -111,14 +111,44 @@ def test_restart_counts_only_workers_that_are_there(bench):
 @pytest.mark.parametrize(("hosts", "words"), [(1, "only 0 of 1 workers came back"), (0, "no host is connected")])
 def test_restart_whose_workers_do_not_come_back_says_so(bench, hosts, words):
     client = bench.client()
-    for _ in range(hosts):
-        bench.nanny()
+    nannies = [bench.nanny() for _ in range(hosts)]
     bench.say(client, RestartCluster(7))
-    bench.tick(29.0)
+    for _ in range(29):
+        bench.tick(1.0)
+        for nanny in nannies:
+            bench.say(nanny, Pulse(()))
     assert not bench.heard(client, Answer)
     bench.tick(2.0)
     (answer,) = bench.heard(client, Answer)
     assert words in answer.error
+    assert "silent" not in answer.error
+
+
+def test_restart_when_a_nanny_is_silent_waits_for_the_others_alone_and_says_what_was_done(bench):
+    client, silent, other = bench.client(), bench.nanny("n", workers=1), bench.nanny("m", workers=1)
+    bench.worker("w0", nanny="n")
+    bench.submit(client, "a")
+    bench.say(client, RestartCluster(7))
+    assert bench.heard(client, KeyCancelled)
+    fresh = bench.worker("w1", nanny="m", pid=7)
+    bench.tick(bench.state.settings.lease_s)
+    assert not bench.heard(client, Answer)  # it may just be slow
+    bench.beat(fresh)
+    bench.say(other, Pulse(()))
+    bench.tick(0.1)
+    (answer,) = bench.heard(client, Answer)
+    assert answer.error.count("its nanny, process 1, has been silent for 3 s") == 1
+    assert "every future is cancelled, but host 'h' has no fresh workers" in answer.error
+    bench.say(client, RestartCluster(8))
+    assert not bench.heard(client, Answer)  # the other host's are waited for
+    bench.worker("w2", nanny="m", pid=8)
+    assert "silent" in bench.heard(client, Answer)[0].error
+    bench.say(silent, Pulse(()))
+    bench.say(client, RestartCluster(9))
+    bench.worker("w3", nanny="m", pid=9)
+    assert not bench.heard(client, Answer)  # now that it answers again, so are its
+    bench.worker("w4", nanny="n", pid=10)
+    assert bench.heard(client, Answer) == [Answer(9)]
 
 
 def test_restart_asked_by_one_that_left_is_answered_to_nobody(bench):

@@ -3,12 +3,12 @@ import sys
 import threading
 import time
 
-from jupyter_dist.launch.name_lock import locked_name
+from jupyter_dist.storage.name_lock import locked_name
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from jupyter_dist.launch.name_lock import locked_name
+from jupyter_dist.storage.name_lock import locked_name
 with locked_name(Path(sys.argv[1]), wait_s=5) as is_ours:
     print(is_ours, flush=True)
     time.sleep(60)
