@@ -72,6 +72,7 @@ from jupyter_dist.messages.handshake import (
 from jupyter_dist.messages.journal import (
     CodeRecord,
     DataRecord,
+    GoneRecord,
     HostRecord,
     JournalRecord,
     KeepRecord,

@@ -22,16 +22,27 @@ HOST = 9  # key: the nanny's name
 NAMES = 10  # key: the session's id
 CODE = 11  # key: the file's name
 KEEP = 12  # key: the session's id, "/", the task's key
+GONE = 19  # key: the submission's number
 
 
 class SubmissionRecord(Record):
-    """New tasks of one submission: ``first`` is the place of the first of them in the order of all tasks."""
+    """New tasks of one submission: ``first`` is the place of the first of them in the order of all tasks.
+
+    The others follow, unless ``orders`` says the place of each: some that were between them are gone.
+    """
 
     session: str
     function: str
     options: TaskOptions
     first: int
     tasks: tuple[TaskSpec, ...]
+    orders: tuple[int, ...] = ()
+
+
+class GoneRecord(Record):
+    """Which tasks of a submission are gone, while others are not: bit ``n % 8`` of byte ``n // 8`` is the n-th's."""
+
+    places: bytes
 
 
 class DataRecord(Record):
@@ -116,6 +127,7 @@ class HostRecord(Record):
 JournalRecord = (
     FunctionBody
     | SubmissionRecord
+    | GoneRecord
     | DataRecord
     | ResultsRecord
     | ErrorInfo
@@ -130,6 +142,7 @@ JournalRecord = (
 RECORDS: dict[int, type] = {
     FUNCTION: FunctionBody,
     SUBMISSION: SubmissionRecord,
+    GONE: GoneRecord,
     DATA: DataRecord,
     RESULTS: ResultsRecord,
     ERROR: ErrorInfo,

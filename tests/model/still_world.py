@@ -133,6 +133,7 @@ class StillWorld(Simulation):
             has_extras=False,
             has_nesting=False,
             has_memory=False,
+            has_waste=False,
         )
         self.world.store.is_hurt = False
         self.world.is_calm = True  # the faults there are are those of the rules

@@ -7,13 +7,14 @@ time it runs; `slow` runs longer than it may; `put` is a value a client brought.
 import random
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from tests.simulator.extras import Extras
 
 LARGE_NBYTES = 200_000
 TIMEOUT_S = 0.3
+ALIKE = 0.8  # the share of tasks that are submitted as the one before
 SLOW_S = 25.0  # what a task takes that is never interrupted: long, but it ends
 FUNCTIONS = tuple(FunctionBody(f"id-{label}", label, b"code") for label in ("load", "clean", "fit", "plot"))
 
@@ -34,6 +35,14 @@ class Plan:
     submits: int = 0
 
 
+def _as(before: Plan, plan: Plan) -> Plan:
+    """Return a plan with the function and the options of the one before, unless it could not do then what it does."""
+    special = {"flaky", "slow", "put"}
+    if before.kind in special or plan.kind in special or before.options.pure != plan.options.pure:
+        return plan
+    return replace(plan, function=before.function, options=before.options)
+
+
 def value_of(key: str, inputs: Sequence[str]) -> str:
     """Return the value of a pure task, given those of its inputs."""
     return f"{key}:{zlib.crc32(' '.join((key, *inputs)).encode()):08x}"
@@ -42,11 +51,14 @@ def value_of(key: str, inputs: Sequence[str]) -> str:
 class Plans:
     """All tasks of a world."""
 
-    def __init__(self, rng: random.Random, workers: Sequence[str], extras: Extras) -> None:
+    def __init__(
+        self, rng: random.Random, workers: Sequence[str], extras: Extras, alike: random.Random | None = None
+    ) -> None:
         self.by_key: dict[str, Plan] = {}
         self._rng = rng
         self._workers = tuple(workers)
         self._extras = extras
+        self._alike = alike  # draws whether a task is submitted as the one before, in one message with it
         self._known: dict[str, str] = {}
 
     def __getitem__(self, key: str) -> Plan:
@@ -70,6 +82,8 @@ class Plans:
             impure or any(self.by_key[name].is_impure for name in dependencies),
             raises,
         )
+        if self._alike is not None and self.by_key and self._alike.random() < ALIKE:
+            plan = _as(next(reversed(self.by_key.values())), plan)
         self.by_key[key] = plan
         return plan
 

@@ -59,6 +59,7 @@ class Simulation:
         has_extras: bool = True,
         has_nesting: bool = True,
         has_memory: bool = True,
+        has_waste: bool = True,
     ) -> None:
         self.world = World(
             seed,
@@ -68,6 +69,7 @@ class Simulation:
             has_extras=has_extras,
             has_nesting=has_nesting,
             has_memory=has_memory,
+            has_waste=has_waste,
         )
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)

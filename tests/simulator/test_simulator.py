@@ -22,6 +22,7 @@ from jupyter_dist.core.scheduler import (
     submission,
 )
 from jupyter_dist.core.scheduler.arcs import MEMORY
+from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Moves, Rebalance
 from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
@@ -40,6 +41,7 @@ HEARD = (  # what is said only if something went wrong, or was changed while it 
     "fetch across a partition",
     "said again by a client",
     "said again by a worker",
+    "record written again",
     "AttemptGoesOn",
     "AttemptWaits",
     "ClaimWishes",
@@ -96,6 +98,7 @@ def test_story_that_failed_once_passes(path):
                 "has_extras",
                 "has_nesting",
                 "has_memory",
+                "has_waste",
             )
         }
         outcome = simulate(story["seed"], story["events"], **has)
@@ -428,7 +431,13 @@ def let_go_before_it_is_needed(patch):
     patch.setattr(replay, "_restore_code", release_first)
 
 
+def forget_who_is_gone(patch):
+    """Which tasks of a submission are gone while others are not is written down."""
+    patch.setattr(Ledger, "_note_gone", lambda ledger: ledger._gone.clear())
+
+
 PLANTS = (
+    forget_who_is_gone,
     pause_for_good,
     leave_what_was_spilled_in_vain,
     spill_what_is_freed,
