@@ -12,6 +12,7 @@ business of `protocol.tracebacks`.
 import io
 import pickle
 from collections.abc import Sequence
+from pickle import loads
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -170,7 +171,7 @@ def _pickle_exception(error: BaseException) -> bytes:
     try:
         _ExceptionPickler(file, pickle.HIGHEST_PROTOCOL).dump(error)
         data = file.getvalue()
-        loaded = pickle.loads(data)  # noqa: S301 - just pickled here
+        loaded = loads(data)  # noqa: S301 - just pickled here
     except BaseException:  # noqa: BLE001 - the user's `__reduce__`, `__init__` and `__setstate__` may raise anything
         return b""
     return data if issubclass(type(loaded), BaseException) else b""
@@ -222,7 +223,7 @@ def _load_links(data: bytes) -> BaseException | None:
 
 def _load_link(link: Link) -> BaseException | None:
     try:
-        loaded = pickle.loads(link.pickled)  # noqa: S301 - from a worker, which has proved itself
+        loaded = loads(link.pickled)  # noqa: S301 - from a worker, which has proved itself
     except BaseException:  # noqa: BLE001 - a module that is not here, or a user's `__setstate__` that raises
         return None
     return loaded if issubclass(type(loaded), BaseException) else None
