@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import itertools
 import logging
 import multiprocessing
 import os
@@ -96,7 +97,7 @@ def break_surroundings() -> None:
 
 
 def break_streams() -> None:
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdout = sys.stderr = None
     for descriptor in (0, 1, 2):
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -169,7 +170,7 @@ def test_task_that_breaks_what_all_code_uses_leaves_its_worker_well_and_a_restar
 
 
 def break_the_loop() -> None:
-    asyncio.events.Handle._run = fail  # type: ignore[assignment, method-assign]
+    asyncio.events.Handle._run = fail  # type: ignore[method-assign]
     os.open = os.read = os.close = fail  # type: ignore[assignment]
 
 
@@ -285,3 +286,37 @@ def test_descriptors_that_a_task_used_up_are_errors_of_others_and_nothing_hangs(
     assert lone_executor.submit(abs, -1, pure=False).result(10) == 1
     lone_executor.submit(give_descriptors, pure=False).result(10)
     use(lone_executor)
+
+
+def hold_the_lock() -> int:
+    return sum(itertools.repeat(1, 10**12))  # C code that never lets go of Python's lock
+
+
+def catch_everything() -> None:
+    while True:
+        with contextlib.suppress(BaseException):
+            while True:
+                time.sleep(0.01)
+
+
+@pytest.mark.parametrize("stubborn", [hold_the_lock, catch_everything])
+def test_cancel_by_force_of_what_cannot_be_interrupted_replaces_its_worker(lone_executor, stubborn):
+    renew(lone_executor)
+    before = pid_of(lone_executor)
+    future = lone_executor.submit(stubborn, pure=False)
+    wait_until(lambda: lone_executor.snapshot().counts["processing"], "it runs")
+    began_s = time.monotonic()
+    lone_executor.cancel([future], force=True)
+    assert lone_executor.submit(abs, -1, pure=False).result(20) == 1
+    assert time.monotonic() - began_s < 5 + 3  # the promise, and a machine that is busy
+    assert pid_of(lone_executor) != before
+
+
+def test_restart_of_a_worker_that_holds_pythons_lock_takes_no_longer(lone_executor):
+    renew(lone_executor)
+    before = pid_of(lone_executor)
+    future = lone_executor.submit(hold_the_lock, pure=False)
+    wait_until(lambda: lone_executor.snapshot().counts["processing"], "it runs")
+    lone_executor.restart()
+    assert future.status == "cancelled"
+    assert pid_of(lone_executor) != before
