@@ -79,7 +79,7 @@ def break_tracebacks() -> None:
 
 
 def break_logging() -> None:
-    logging.Logger.handle = logging.Logger._log = fail  # type: ignore[assignment, method-assign]
+    logging.Logger.handle = logging.Logger._log = fail  # type: ignore[method-assign]
 
 
 def break_sockets() -> None:
