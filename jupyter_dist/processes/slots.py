@@ -289,9 +289,10 @@ class Runner(Holder):
         current_capture.set(None)
         if getpid() != shared.pid:
             end_process(0)  # the user's code forked, and the child came back: the runner is its parent's
-        shared.page.end(self.index)
+        report = self._make_report(ready, outcome, capture, started_s)
+        shared.page.end(self.index)  # not before: if that fails, what the task did to this process is to blame
         self.current = None
-        shared.reports.add(self._make_report(ready, outcome, capture, started_s), wake=True)
+        shared.reports.add(report, wake=True)
 
     def _make_report(self, ready: ReadyTask, outcome: Outcome, capture: Capture, started_s: float) -> Ended:
         task = ready.task

@@ -82,7 +82,8 @@ def describe_exception(error: BaseException, key: str) -> ErrorInfo:
         return _describe(error, key)
     except BaseException as failure:  # noqa: BLE001 - the exception's own methods may raise anything
         words = f"(nothing more can be told of it: describing it raised {name_type(type(failure))})"
-        return ErrorInfo(name_type(type(error)), words, traceback="", key=key)
+        text = say_exception(error)
+        return ErrorInfo(name_type(type(error)), f"{text} {words}" if text else words, traceback="", key=key)
 
 
 def describe_result_error(error: BaseException, value_type: str, key: str, remedy: str = "") -> ErrorInfo:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import functools
 import itertools
 import logging
 import multiprocessing
@@ -20,7 +19,6 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -66,14 +64,6 @@ def break_packing() -> None:
     struct.pack = struct.unpack = fail  # type: ignore[assignment]
 
 
-def break_locks() -> None:
-    threading.RLock = threading.Lock = threading.get_ident = fail  # type: ignore[assignment]
-
-
-def break_tools() -> None:
-    functools.partial = contextlib.suppress = fail  # type: ignore[assignment, misc]
-
-
 def break_tracebacks() -> None:
     traceback.TracebackException = traceback.extract_tb = fail  # type: ignore[assignment, misc]
 
@@ -87,8 +77,8 @@ def break_sockets() -> None:
     socket.create_connection = fail  # type: ignore[assignment]
 
 
-def break_surroundings() -> None:
-    folder = tempfile.mkdtemp()
+def break_surroundings(folder: str) -> None:
+    Path(folder).mkdir()
     os.chdir(folder)
     pathlib.Path(folder).rmdir()
     os.environ.clear()
@@ -121,7 +111,6 @@ SABOTAGE = (
     break_surroundings,
     break_streams,
     break_signals,
-    break_locks,
 )
 
 
@@ -136,6 +125,13 @@ def pid_of(executor: Executor) -> int:
     return executor.snapshot().workers[0].pid
 
 
+def wait_until_replaced(executor: Executor, before: int) -> None:
+    def is_replaced() -> bool:
+        return [worker.pid for worker in executor.snapshot().workers] not in ([], [before])
+
+    wait_until(is_replaced, "the worker is replaced")
+
+
 def renew(executor: Executor) -> None:
     """Have a worker that nobody has broken."""
     executor.restart()
@@ -147,7 +143,7 @@ def raise_own() -> None:
 
 
 def use(executor: Executor) -> None:
-    """Have the worker do one of each, and compare with what is right."""
+    """Have the worker do one of each, and compare with what is right, though it may end meanwhile."""
     large = executor.submit(bytes, 300_000, pure=False)
     length = executor.submit(len, large, pure=False)
     error = executor.submit(raise_own, pure=False)
@@ -157,16 +153,21 @@ def use(executor: Executor) -> None:
     assert executor.run(abs, -2) == {WORKER: 2}
 
 
-def test_task_that_breaks_what_all_code_uses_leaves_its_worker_well_and_a_restart_cleans_it(lone_executor):
+def test_task_that_breaks_what_all_code_uses_leaves_its_worker_well_and_a_restart_cleans_it(lone_executor, tmp_path):
     renew(lone_executor)
     before = pid_of(lone_executor)
     for sabotage in SABOTAGE:
-        lone_executor.submit(sabotage, pure=False).result(10)
+        arguments = (str(tmp_path / "gone"),) if sabotage is break_surroundings else ()
+        lone_executor.submit(sabotage, *arguments, pure=False).result(10)
         use(lone_executor)
         assert pid_of(lone_executor) == before, sabotage.__name__
     lone_executor.restart()
     assert lone_executor.submit(time.time, pure=False).result(10) > 0
     assert pid_of(lone_executor) != before
+
+
+def break_locks() -> None:
+    threading.RLock = threading.Lock = threading.Condition = threading.Thread.start = fail  # type: ignore[assignment, method-assign, misc]
 
 
 def break_the_loop() -> None:
@@ -178,14 +179,15 @@ def end_the_slot() -> None:
     sys.modules["jupyter_dist.processes.slots"].wall_clock = fail  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("sabotage", [break_the_loop, end_the_slot])
+@pytest.mark.parametrize("sabotage", [break_locks, break_the_loop, end_the_slot])
 def test_task_that_breaks_what_its_worker_cannot_do_without_has_it_replaced(lone_executor, sabotage):
     renew(lone_executor)
     before = pid_of(lone_executor)
     future = lone_executor.submit(sabotage, pure=False)
     with contextlib.suppress(WorkerCrashedError):  # it was seen to end its worker twice
         assert future.result(20) is None
-    wait_until(lambda: lone_executor.snapshot().workers and pid_of(lone_executor) != before, "it is replaced")
+    use(lone_executor)
+    wait_until_replaced(lone_executor, before)
     use(lone_executor)
 
 
@@ -288,23 +290,25 @@ def test_descriptors_that_a_task_used_up_are_errors_of_others_and_nothing_hangs(
     use(lone_executor)
 
 
-def hold_the_lock() -> int:
+def hold_the_lock(begun: str) -> int:
+    Path(begun).touch()
     return sum(itertools.repeat(1, 10**12))  # C code that never lets go of Python's lock
 
 
-def catch_everything() -> None:
+def catch_everything(begun: str) -> None:
     while True:
         with contextlib.suppress(BaseException):
             while True:
+                Path(begun).touch()
                 time.sleep(0.01)
 
 
 @pytest.mark.parametrize("stubborn", [hold_the_lock, catch_everything])
-def test_cancel_by_force_of_what_cannot_be_interrupted_replaces_its_worker(lone_executor, stubborn):
+def test_cancel_by_force_of_what_cannot_be_interrupted_replaces_its_worker(lone_executor, tmp_path, stubborn):
     renew(lone_executor)
     before = pid_of(lone_executor)
-    future = lone_executor.submit(stubborn, pure=False)
-    wait_until(lambda: lone_executor.snapshot().counts["processing"], "it runs")
+    future = lone_executor.submit(stubborn, str(tmp_path / "begun"), pure=False)
+    wait_until((tmp_path / "begun").exists, "it runs")
     began_s = time.monotonic()
     lone_executor.cancel([future], force=True)
     assert lone_executor.submit(abs, -1, pure=False).result(20) == 1
@@ -312,11 +316,11 @@ def test_cancel_by_force_of_what_cannot_be_interrupted_replaces_its_worker(lone_
     assert pid_of(lone_executor) != before
 
 
-def test_restart_of_a_worker_that_holds_pythons_lock_takes_no_longer(lone_executor):
+def test_restart_of_a_worker_that_holds_pythons_lock_takes_no_longer(lone_executor, tmp_path):
     renew(lone_executor)
     before = pid_of(lone_executor)
-    future = lone_executor.submit(hold_the_lock, pure=False)
-    wait_until(lambda: lone_executor.snapshot().counts["processing"], "it runs")
+    future = lone_executor.submit(hold_the_lock, str(tmp_path / "begun"), pure=False)
+    wait_until((tmp_path / "begun").exists, "it runs")
     lone_executor.restart()
     assert future.status == "cancelled"
     assert pid_of(lone_executor) != before

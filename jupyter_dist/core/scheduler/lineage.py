@@ -183,7 +183,8 @@ def _let_go(state: State, task: Task, now: float, *, force: bool) -> None:
         state.detach(task, zombie=True)
         state.say(member.incarnation, StopAttempt(attempt, force))
         if force:
-            member.stopping[attempt] = now + state.settings.cancel_s_max
+            is_alone = member.load + len(member.waiting) == 1
+            member.stopping[attempt] = now + state.settings.cancel_s_max, is_alone
     elif task.state == MEMORY:
         for member in task.holders:
             state.drop_replica(task, member)

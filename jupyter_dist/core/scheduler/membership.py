@@ -243,11 +243,9 @@ def ignores_stop(member: Member, now: float) -> bool:
     Only one that is known to run costs its worker's life: what is in hand behind another must not end that one.
     """
     there = {*member.zombies, *(attempt for attempt, task in member.waiting.items() if task is None)}
-    member.stopping = {attempt: by_s for attempt, by_s in member.stopping.items() if attempt in there}
+    member.stopping = {attempt: when for attempt, when in member.stopping.items() if attempt in there}
     running = {attempt for attempt, _slot, _since in member.running}
-    if member.load + len(member.waiting) == 1:
-        running |= there
-    return any(now >= by_s and attempt in running for attempt, by_s in member.stopping.items())
+    return any(now >= by_s and (is_sure or attempt in running) for attempt, (by_s, is_sure) in member.stopping.items())
 
 
 def is_worker(state: State, pid: int) -> bool:
@@ -278,7 +276,8 @@ def resume(state: State, now: float) -> None:
     """After the scheduler itself was stopped: nobody could be heard, so nobody is judged by that time."""
     for member in state.members.values():
         member.heard_s = now
-        member.stopping = dict.fromkeys(member.stopping, now + state.settings.cancel_s_max)
+        by_s = now + state.settings.cancel_s_max
+        member.stopping = {attempt: (by_s, is_sure) for attempt, (_by_s, is_sure) in member.stopping.items()}
     for nanny in state.nannies.values():
         nanny.heard_s = now
     for session in state.sessions.values():

@@ -89,6 +89,7 @@ def test_worker_that_holds_pythons_lock_with_the_only_task_it_has_is_replaced(be
     client, nanny, _worker, _ = start(bench, "a")
     bench.pulse(nanny, "w0", "running", 100.0)
     bench.say(client, Cancel(("a",), True))
+    bench.submit(client, "b")  # given in hand, behind it
     for _ in range(5):
         bench.pulse(nanny, "w0", "running", 100.0)
         bench.tick(bench.state.settings.cancel_s_max / 4)
