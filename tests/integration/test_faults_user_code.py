@@ -324,3 +324,24 @@ def test_restart_of_a_worker_that_holds_pythons_lock_takes_no_longer(lone_execut
     lone_executor.restart()
     assert future.status == "cancelled"
     assert pid_of(lone_executor) != before
+
+
+def kill_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Deadly:
+    """Kills the worker that loads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return kill_this_process, ()
+
+
+def test_call_that_kills_its_worker_while_it_is_loaded_is_convicted_and_no_other(lone_executor):
+    renew(lone_executor)
+    poison = lone_executor.submit(len, [Deadly()], pure=False)
+    others = [lone_executor.submit(abs, -number, pure=False) for number in range(20)]
+    with pytest.raises(WorkerCrashedError, match="SIGKILL"):
+        poison.result(20)
+    assert lone_executor.gather(others) == list(range(20))
+    lone_executor.wait_for_workers(1, timeout=10)
