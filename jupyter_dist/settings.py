@@ -62,9 +62,6 @@ class Settings:
     hand_max: int = 256  # tasks a slot keeps in hand at most
     retract_after_s: float = 0.02  # an unstarted task in hand is taken back after this, when others idle
     adapt_target_s: float = 5.0  # a cluster that scales itself has workers to do its expected work in this time
-    cancel_s_max: float = (
-        2.0  # what runs and is cancelled by force may take so long to end before its worker is replaced
-    )
     crash_limit: int = 2  # deaths a task may cause before it errs
     waiting_max: int = 1000  # tasks of one worker that may wait for something of the cluster, each in a thread
 

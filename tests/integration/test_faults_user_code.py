@@ -295,27 +295,6 @@ def hold_the_lock(begun: str) -> int:
     return sum(itertools.repeat(1, 10**12))  # C code that never lets go of Python's lock
 
 
-def catch_everything(begun: str) -> None:
-    while True:
-        with contextlib.suppress(BaseException):
-            while True:
-                Path(begun).touch()
-                time.sleep(0.01)
-
-
-@pytest.mark.parametrize("stubborn", [hold_the_lock, catch_everything])
-def test_cancel_by_force_of_what_cannot_be_interrupted_replaces_its_worker(lone_executor, tmp_path, stubborn):
-    renew(lone_executor)
-    before = pid_of(lone_executor)
-    future = lone_executor.submit(stubborn, str(tmp_path / "begun"), pure=False)
-    wait_until((tmp_path / "begun").exists, "it runs")
-    began_s = time.monotonic()
-    lone_executor.cancel([future], force=True)
-    assert lone_executor.submit(abs, -1, pure=False).result(20) == 1
-    assert time.monotonic() - began_s < 5 + 3  # the promise, and a machine that is busy
-    assert pid_of(lone_executor) != before
-
-
 def test_restart_of_a_worker_that_holds_pythons_lock_takes_no_longer(lone_executor, tmp_path):
     renew(lone_executor)
     before = pid_of(lone_executor)

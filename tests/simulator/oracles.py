@@ -17,7 +17,6 @@ from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.lifetime import is_clean
-from jupyter_dist.core.scheduler.membership import UNSTOPPABLE
 from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES, CHARGES_MAX
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.scheduler.submission import LET_GO, UNWRITTEN
@@ -55,7 +54,7 @@ ATTEMPTS_NESTED_MAX = 150
 RESTARTING = 10_000_000  # requests of higher numbers are for a restart
 BUSY_S = 0.2  # after a worker has held its lock, the time until it must have been heard
 
-ASKED_FOR = ("it was restarted", "asked to end", UNSTOPPABLE)  # why a worker may be replaced whatever it does
+ASKED_FOR = ("it was restarted", "asked to end")  # why a worker may be replaced whatever it does
 
 Death = tuple[
     str, tuple[int, ...], tuple[int, ...]

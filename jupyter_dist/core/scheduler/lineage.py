@@ -168,7 +168,7 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
             continue
         if task.state != RELEASED:
             was_active = task.state in ACTIVE
-            _let_go(state, task, now, force=force)
+            _let_go(state, task, force=force)
             state.move(task, RELEASED, now)
             if was_active:
                 stack.extend(task.needs)
@@ -177,14 +177,11 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
             stack.extend(needed for needed in task.needs if not needed.is_lineage)
 
 
-def _let_go(state: State, task: Task, now: float, *, force: bool) -> None:
+def _let_go(state: State, task: Task, *, force: bool) -> None:
     if task.state == PROCESSING and task.member is not None:
         member, attempt = task.member, task.attempt
         state.detach(task, zombie=True)
         state.say(member.incarnation, StopAttempt(attempt, force))
-        if force:
-            is_alone = member.load + len(member.waiting) == 1
-            member.stopping[attempt] = now + state.settings.cancel_s_max, is_alone
     elif task.state == MEMORY:
         for member in task.holders:
             state.drop_replica(task, member)

@@ -20,7 +20,6 @@ from jupyter_dist.messages import (
     WorkerDied,
 )
 
-UNSTOPPABLE = "a task that was cancelled by force did not end"
 BUSY_CPU_PERCENT = 5.0  # a silent process that uses more than this is at work in code that holds the GIL
 
 
@@ -209,7 +208,15 @@ def close_session(state: State, session: Session, now: float) -> None:
 
 def on_tick(state: State, now: float) -> None:
     """Look for what has fallen silent, run out or waited long enough."""
-    _judge_members(state, now)
+    for member in tuple(state.members.values()):
+        if member.state == "dying":
+            if now >= member.resolve_by_s:
+                lose(state, member, "its connection ended and nobody knows how it died", None, now)
+        elif now - max(member.heard_s, member.busy_s) > state.settings.lease_s:
+            if is_busy(state, member, now):
+                member.busy_s = now  # when it has finished, it has a lease to say so
+            else:
+                replace(state, member, f"not heard for {now - member.heard_s:.1f} s ({how_seen(state, member)})", now)
     for nanny in state.nannies.values():
         replace_strays(state, nanny, now)
     for session in tuple(state.sessions.values()):
@@ -220,32 +227,6 @@ def on_tick(state: State, now: float) -> None:
         else:
             close_session(state, session, now)
     departures.on_tick(state, now)
-
-
-def _judge_members(state: State, now: float) -> None:
-    for member in tuple(state.members.values()):
-        if member.state == "dying":
-            if now >= member.resolve_by_s:
-                lose(state, member, "its connection ended and nobody knows how it died", None, now)
-        elif now - max(member.heard_s, member.busy_s) > state.settings.lease_s:
-            if is_busy(state, member, now):
-                member.busy_s = now  # when it has finished, it has a lease to say so
-            else:
-                replace(state, member, f"not heard for {now - member.heard_s:.1f} s ({how_seen(state, member)})", now)
-    for member in tuple(state.members.values()):
-        if member.stopping and member.state != "dying" and ignores_stop(member, now):
-            replace(state, member, UNSTOPPABLE, now)
-
-
-def ignores_stop(member: Member, now: float) -> bool:
-    """Whether a task that was cancelled by force still runs: in C code, or it catches what should end it.
-
-    Only one that is known to run costs its worker's life: what is in hand behind another must not end that one.
-    """
-    there = {*member.zombies, *(attempt for attempt, task in member.waiting.items() if task is None)}
-    member.stopping = {attempt: when for attempt, when in member.stopping.items() if attempt in there}
-    running = {attempt for attempt, _slot, _since in member.running}
-    return any(now >= by_s and (is_sure or attempt in running) for attempt, (by_s, is_sure) in member.stopping.items())
 
 
 def is_worker(state: State, pid: int) -> bool:
@@ -276,8 +257,6 @@ def resume(state: State, now: float) -> None:
     """After the scheduler itself was stopped: nobody could be heard, so nobody is judged by that time."""
     for member in state.members.values():
         member.heard_s = now
-        by_s = now + state.settings.cancel_s_max
-        member.stopping = {attempt: (by_s, is_sure) for attempt, (_by_s, is_sure) in member.stopping.items()}
     for nanny in state.nannies.values():
         nanny.heard_s = now
     for session in state.sessions.values():

@@ -177,7 +177,6 @@ class Member:
         "solo",
         "spilled_bytes",
         "state",
-        "stopping",
         "trouble",
         "waiting",
         "withdrawing",
@@ -203,8 +202,6 @@ class Member:
             int, Amounts
         ] = {}  # attempt -> what it takes of them, also as a zombie; none: it came back ended
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
-        # Those of them that shall end at once: by when, and whether it had nothing else when it was told so.
-        self.stopping: dict[int, tuple[float, bool]] = {}
         self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
