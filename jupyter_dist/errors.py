@@ -19,6 +19,7 @@
     │   │   ├── WorkerCrashedError           the task killed its process; carries the death certificates
     │   │   ├── DataLostError                a result is gone and must not or cannot be made again
     │   │   ├── TaskTimeoutError             the task ran longer than it was allowed to
+    │   │   ├── TaskOverrunError             (both) so long that its process had to be ended; carries the certificates
     │   │   ├── ResultError                  the result could not be pickled or loaded
     │   │   ├── WaitingLimitError            too many tasks of one worker wait; raised inside the next one
     │   │   └── RemoteError                  stands in for a user's exception that cannot be loaded here
@@ -119,6 +120,16 @@ class DataLostError(TaskError):
 
 class TaskTimeoutError(TaskError):
     """A task ran longer than its ``timeout`` allows."""
+
+
+class TaskOverrunError(WorkerCrashedError, TaskTimeoutError):
+    """A task ran longer than its ``timeout`` allows, in code that cannot be interrupted: its process was ended.
+
+    Attributes
+    ----------
+    certificates : tuple of jupyter_dist.messages.DeathCertificate
+        One for each process that was ended for it or died while running it, oldest first.
+    """
 
 
 class ResultError(TaskError):

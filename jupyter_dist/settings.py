@@ -25,6 +25,7 @@ class Settings:
     # liveness
     lease_s: float = 3.0  # a peer that is silent for so long is given up
     heartbeat_s: float = 0.5  # how often a nanny and a worker say they are there
+    stop_grace_s: float = 2.0  # how long a task that is interrupted may take to end, before its process is ended
     certificate_wait_s: float = 1.0  # how long a lost worker's tasks wait for its death certificate
     start_s_max: float = 30.0  # how long a cluster may take to come up
     stop_s_max: float = 5.0  # how long an orderly shutdown may take before processes are killed

@@ -1,7 +1,8 @@
 """The commands behind the Makefile: ``python -m scripts.dev test``. Each makes what it needs before it begins.
 
 * ``test``: everything a reviewer would ask: format, lint, types, floors, the front end's checks, and all tests. Each
-  kind of test has a process of its own: playwright's loop and pytest-jupyter's fixtures do not live together.
+  kind of test has a process of its own: playwright's loop and pytest-jupyter's fixtures do not live together. The tests of
+  processes wait for most of their time, so all else runs beside them.
 * ``lint``: the same without the tests.
 * ``demo``: run the demonstration notebook through a Jupyter server. ``lab``: open JupyterLab here.
 * ``bench``, ``bench-core``: the benchmarks, of all and of the scheduler's core alone. ``simulate``: the simulator over
@@ -9,7 +10,7 @@
 * ``chaos``: a real cluster whose processes are killed and stopped at random, for as many minutes as MINUTES says.
 * ``fuzz``: each fuzzer of `tests.fuzz` for as many seconds as SECONDS says, or for RUNS inputs; TARGET names one of
   them. ``prove``: tests that take samples take all there is: each byte of a journal cut and flipped, the model of the
-  client with EXAMPLES examples, every step of the crash matrix with either victim.
+  client with EXAMPLES examples.
 * ``screenshots``: make the pictures of the documentation anew. ``clean``: remove all that was made.
 
 Standard library only: this runs before anything is installed.
@@ -59,13 +60,11 @@ PROOFS = {  # name: arguments
         "tests/storage/test_journal_death.py",
     ],
     "model of the client": ["tests/model"],
-    "crash matrix": ["tests/integration/test_crash_matrix.py"],
 }
-TEST_RUNS = {  # name: arguments
-    "unit and process tests": [],
-    "server tests": ["-p", "pytest_jupyter.jupyter_server", "tests/server"],
-    "notebook tests": ["tests/notebook"],
-}
+# Tests that start processes, and wait for most of their time. All that are found elsewhere are unit tests.
+PROCESS_TESTS = ("tests/integration", "tests/launch", "tests/processes")
+UNIT_RUN = [f"--ignore={folder}" for folder in PROCESS_TESTS]
+SERVER_RUN = ["-p", "pytest_jupyter.jupyter_server", "tests/server"]
 
 
 def main(arguments: list[str]) -> int:
@@ -87,11 +86,17 @@ def main(arguments: list[str]) -> int:
 def test() -> int:
     """Run every check and every test."""
     steps = prepare("make test", "test")
-    check(steps)
-    for name, arguments in TEST_RUNS.items():
-        pytest(steps, name, *arguments)
-    browser_tests(steps)
+    steps.run_beside(lambda: lint_and_others(steps), lambda: pytest(steps, "process tests", *PROCESS_TESTS))
     return steps.finish()
+
+
+def lint_and_others(steps: Steps) -> None:
+    """Run the checks, and all tests but those of processes."""
+    check(steps)
+    pytest(steps, "unit tests", *UNIT_RUN)
+    pytest(steps, "server tests", *SERVER_RUN)
+    pytest(steps, "notebook tests", "tests/notebook")
+    browser_tests(steps)
 
 
 def lint() -> int:

@@ -105,6 +105,7 @@ def make_options(
     workers: str | Iterable[str] | None,
     allow_other_workers: bool = False,
     resources: Mapping[str, float] | None = None,
+    rerun: str = "always",
     **others: Any,
 ) -> TaskOptions:
     """Return the options of a submission.
@@ -112,8 +113,8 @@ def make_options(
     Raises
     ------
     UsageError
-        ``allow_other_workers`` without ``workers``, no name among these, a resource that is none, or a number out of
-        its range.
+        ``allow_other_workers`` without ``workers``, no name among these, a resource that is none, a number out of its
+        range, or a ``rerun`` that is neither or contradicts ``retries``.
     TypeError
         ``allow_other_workers`` or ``pure`` is neither True nor False, a worker's name no text, or ``resources`` no dict
         of numbers.
@@ -124,9 +125,27 @@ def make_options(
     if allow_other_workers and not names:
         raise UsageError("allow_other_workers says what may happen beside `workers`: give these as well")
     _check_numbers(others)
+    once = is_once(rerun, others.get("retries", 0))
     group = others.pop("group", "") or current_group()
     amounts = check_resources(resources)
-    return TaskOptions(workers=names, loose=allow_other_workers, group=group, resources=amounts, **others)
+    return TaskOptions(workers=names, loose=allow_other_workers, group=group, resources=amounts, once=once, **others)
+
+
+def is_once(rerun: object, retries: int) -> bool:
+    """Return whether a task must not run twice.
+
+    Raises
+    ------
+    UsageError
+        ``rerun`` is neither always nor never, or never and ``retries`` says that it shall run again.
+    """
+    if not isinstance(rerun, str) or rerun not in ("always", "never"):
+        raise UsageError(f"rerun={rerun!r}: choose 'always' or 'never'")
+    if rerun == "never" and retries:
+        raise UsageError(
+            f"rerun='never' with retries={retries}: one says not to run it again, one to do so: leave out one"
+        )
+    return rerun == "never"
 
 
 def check_workers(workers: object) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ class Working(Front):
         priority: int = 0,
         timeout: float | None = None,
         resources: Mapping[str, float] | None = None,
+        rerun: str = "always",
         **kwargs: Any,
     ) -> Future:
         """Have a function called on the cluster.
@@ -77,6 +78,11 @@ class Working(Front):
         resources
             What it takes of its worker's resources while it runs, as ``{"GPU": 1}``. It waits for a worker that has so
             much free.
+        rerun
+            ``always``: when its worker dies, or its result is lost, it runs again by itself. ``never``, for a function
+            with effects outside: once it may have begun it does not begin again, but it, and what needs it, errs with
+            DataLostError, or WorkerCrashedError if it killed its worker. `retry`, or submitting it anew when its futures
+            are gone, runs it again. It is begun a few milliseconds later: when it is written down that it is.
 
         Raises
         ------
@@ -86,7 +92,7 @@ class Working(Front):
             ``func`` is not callable, ``allow_other_workers`` no bool, or a worker or resource of a wrong type.
         UsageError
             ``allow_other_workers`` without ``workers``, no worker among these, a number or an amount that is negative,
-            or a future of another executor.
+            a ``rerun`` that is neither or has ``retries`` beside never, or a future of another executor.
         CancelledError
             A future among the arguments was cancelled.
         ClusterClosedError
@@ -98,6 +104,7 @@ class Working(Front):
             workers,
             allow_other_workers,
             resources,
+            rerun,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -121,6 +128,7 @@ class Working(Front):
         timeout_s: float = 0.0,
         on_output: Callable[[str, str], object] | None = None,
         resources: Mapping[str, float] | None = None,
+        rerun: str = "always",
     ) -> Future:
         """Have a function called, with everything a tool may want to say about the task.
 
@@ -133,6 +141,7 @@ class Working(Front):
             workers,
             False,
             resources,
+            rerun,
             retries=retries,
             priority=priority,
             pure=pure,
@@ -177,6 +186,7 @@ class Working(Front):
         priority: int = 0,
         timeout: float | None = None,
         resources: Mapping[str, float] | None = None,
+        rerun: str = "always",
         maxsize: int = AHEAD_MAX,
         **kwargs: Any,
     ) -> Any:
@@ -195,7 +205,7 @@ class Working(Front):
             As `submit`; or a list or an iterator with one set of workers for each call.
         maxsize
             For iterators and queues: how many futures are made ahead of their reader.
-        pure, allow_other_workers, retries, priority, timeout, resources
+        pure, allow_other_workers, retries, priority, timeout, resources, rerun
             As `submit`, for each call.
 
         Returns
@@ -222,6 +232,7 @@ class Working(Front):
             make_options,
             allow_other_workers=allow_other_workers,
             resources=resources,
+            rerun=rerun,
             retries=retries,
             priority=priority,
             pure=pure,

@@ -21,14 +21,15 @@ from itertools import count, islice
 import msgspec
 
 from jupyter_dist.errors import InvariantError
-from jupyter_dist.messages import EndWorkers, ReplaceWorkers, SetWorkers, StopHost
+from jupyter_dist.messages import AbortWorker, EndWorkers, ReplaceWorkers, SetWorkers, StopHost
 from jupyter_dist.settings import Settings
 
 SCHEDULER = "scheduler"
 WORKER_PREFIX = "worker-"
 FIRST_WAIT_S = 0.2  # back-off after the first death too many; doubles with each further one
 DOUBLINGS_MAX = 16
-ALREADY_ENDING = ("asked", "memory")
+ALREADY_ENDING = ("asked", "memory", "overrun")
+ABORT_S = 0.5  # how long a process that is aborted may take to write where it was
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -57,7 +58,7 @@ class OverMemory(msgspec.Struct, frozen=True):
     words: str
 
 
-Event = Begin | Ready | Exited | OverMemory | SetWorkers | ReplaceWorkers | EndWorkers | StopHost
+Event = Begin | Ready | Exited | OverMemory | SetWorkers | ReplaceWorkers | AbortWorker | EndWorkers | StopHost
 
 
 class StartProcess(msgspec.Struct, frozen=True):
@@ -74,12 +75,18 @@ class KillProcess(msgspec.Struct, frozen=True):
     force: bool
 
 
+class AbortProcess(msgspec.Struct, frozen=True):
+    """Have the process of this name write where it is and end."""
+
+    name: str
+
+
 class Bury(msgspec.Struct, frozen=True):
     """Certify the death of a process and remove what it leaves behind."""
 
     name: str
     code: int
-    cause: str  # asked, memory, signal or exit
+    cause: str  # asked, memory, overrun, signal or exit
     reason: str
 
 
@@ -106,7 +113,7 @@ class Stop(msgspec.Struct, frozen=True):
     """Nothing lives any more, or it would not die in time: the nanny ends."""
 
 
-Effect = StartProcess | KillProcess | Bury | Report | Fail | Say | Stop
+Effect = StartProcess | KillProcess | AbortProcess | Bury | Report | Fail | Say | Stop
 
 
 class _Child(msgspec.Struct):
@@ -115,6 +122,7 @@ class _Child(msgspec.Struct):
     is_ready: bool = False
     cause: str = ""  # why we ended it; empty while nobody decided to
     reason: str = ""
+    kill_s: float = 0.0  # when it is killed that was aborted; 0: it was not
 
 
 def worker_name(number: int) -> str:
@@ -169,10 +177,11 @@ class Supervisor:
         """Return when `tick` must be called at the latest; None: not before something happens."""
         if self._is_over:
             return None
+        kills = [child.kill_s for child in self._living.values() if child.kill_s]
         if self._stop_s is None:
-            return min(self._waiting.values(), default=None)
+            return min((*self._waiting.values(), *kills), default=None)
         end_s = self._stop_s + self._settings.stop_s_max
-        return min(self._hard_s, end_s) if self._hard_s else end_s
+        return min((end_s, *([self._hard_s] if self._hard_s else []), *kills))
 
     def check(self) -> None:
         """Raise when a table contradicts another."""
@@ -198,7 +207,9 @@ class Supervisor:
             case Exited():
                 return self._on_exited(event, now)
             case OverMemory(name, words):
-                return self._end(name, "memory", words)
+                return self._abort(name, "memory", words, now)
+            case AbortWorker(name, _pid, words):
+                return self._abort(name, "overrun", words, now)
             case SetWorkers():
                 self._on_set_workers(event)
             case ReplaceWorkers():
@@ -302,7 +313,7 @@ class Supervisor:
             return []
         for name in [name for name, due_s in self._waiting.items() if due_s <= now]:
             del self._waiting[name]
-        effects: list[Effect] = []
+        effects = self._kill_aborted(now)
         for name in self._surplus():
             effects += self._end(name, "asked", self._living[name].reason or "the cluster was scaled down")
         for name in self._names():
@@ -311,7 +322,7 @@ class Supervisor:
         return effects
 
     def _plan_stop(self, now: float) -> list[Effect]:
-        effects: list[Effect] = []
+        effects = self._kill_aborted(now)
         for name in self._surplus():
             effects += self._end(name, "asked", "the cluster was stopped")
         if list(self._living) == [SCHEDULER]:
@@ -359,3 +370,18 @@ class Supervisor:
             return []
         child.cause, child.reason = cause, reason
         return [KillProcess(name, force=True)]
+
+    def _abort(self, name: str, cause: str, reason: str, now: float) -> list[Effect]:
+        effects = self._end(name, cause, reason)
+        if not effects:
+            return []
+        self._living[name].kill_s = now + ABORT_S
+        return [AbortProcess(name)]
+
+    def _kill_aborted(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for child in self._living.values():
+            if child.kill_s and now >= child.kill_s:
+                child.kill_s = 0.0
+                effects.append(KillProcess(child.name, force=True))
+        return effects

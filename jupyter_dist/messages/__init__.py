@@ -80,6 +80,7 @@ from jupyter_dist.messages.journal import (
     ResultEntry,
     ResultsRecord,
     SessionRecord,
+    Spent,
     SubmissionRecord,
     TrialsRecord,
     WantRecord,
@@ -142,6 +143,7 @@ from jupyter_dist.messages.submission import (
     WantKeys,
 )
 from jupyter_dist.messages.supervision import (
+    AbortWorker,
     EndWorkers,
     FreeObjects,
     FromNanny,

@@ -37,6 +37,7 @@ class AssignedTask(Record):
     timeout_s: float = 0.0
     output: bool = False  # forward prints while it runs
     resources: tuple[tuple[str, float], ...] = ()  # what it takes of the worker's; for a scheduler to come to know
+    once: bool = False  # that it has begun is remembered until the scheduler will not forget it
 
 
 class AssignTask(Message, tag=41):

@@ -45,6 +45,7 @@ class DeathCertificate(Record):
     words: str
     died_s: Moment
     waiting: tuple[int, ...] = ()
+    ended: tuple[int, ...] | None = None  # of tasks that are not run twice: whose code had ended; None: nobody knows
 
 
 class ErrorInfo(Record):
@@ -61,6 +62,8 @@ class ErrorInfo(Record):
     line: Count = 0
     function: str = ""
     pickled: bytes = b""
-    kind: str = "user"  # user | crashed | lost | timeout | result | full: who is at fault, and which error to raise
+    kind: str = (
+        "user"  # user | crashed | overrun | lost | timeout | result | full: who is at fault, and which error to raise
+    )
     key: str = ""  # the task that raised it first: a dependent passes its input's error on
     certificates: tuple[DeathCertificate, ...] = ()

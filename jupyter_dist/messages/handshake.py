@@ -21,7 +21,8 @@ class RegisterWorker(Message, tag=1):
 
     ``held`` and ``running`` (attempt, key) are what it has from before its last connection was lost; of what it runs
     some may have ended: that is said after the welcome. One that was stopped has an empty key. ``holding`` is what those
-    that run take of the ``resources``.
+    that run take of the ``resources``; ``stopping`` are those that were interrupted and have not ended yet; ``spent`` are
+    attempts of tasks that are not run twice that have ended here, as far as the scheduler may have forgotten it.
     """
 
     name: str
@@ -36,6 +37,8 @@ class RegisterWorker(Message, tag=1):
     running: tuple[tuple[int, str], ...] = ()
     resources: dict[str, Amount] = field(default_factory=dict)  # what it declares to have besides slots
     holding: tuple[tuple[int, tuple[tuple[str, Amount], ...]], ...] = ()
+    stopping: tuple[int, ...] = ()
+    spent: tuple[int, ...] = ()
 
 
 class RegisterNanny(Message, tag=2):

@@ -73,12 +73,25 @@ class ResultsRecord(Record):
     results: tuple[ResultEntry, ...]
 
 
+class Spent(Record):
+    """The attempt of a task that is not run twice, and who was given it: the worker's name, host and process.
+
+    With no ``pid`` it counts as begun, whatever that worker may still say.
+    """
+
+    attempt: int
+    worker: str
+    host: str
+    pid: int
+
+
 class TrialsRecord(Record):
     """What a task has behind it: deaths it may have caused, how often it may still be tried again, who raised last."""
 
     retries_left: int
     certificates: tuple[DeathCertificate, ...]
     erred_by: int
+    spent: Spent | None = None
 
 
 class SessionRecord(Record):

@@ -27,7 +27,8 @@ class TaskOptions(Record):
     """What all tasks of one submission share.
 
     ``workers`` names workers or hosts that may run them (all when empty); with ``loose`` others may when none of
-    these is there. A worker must have declared the ``resources`` and have them free. ``group`` says which cell or run asked: it comes back in events.
+    these is there. A worker must have declared the ``resources`` and have them free. ``group`` says which cell or run asked: it
+    comes back in events. What is to run ``once`` errs rather than begin a second time.
     """
 
     priority: int = 0
@@ -39,6 +40,7 @@ class TaskOptions(Record):
     group: str = ""
     output: bool = False  # forward prints while the task runs
     resources: tuple[tuple[str, Amount], ...] = ()  # what it takes of its worker's, sorted by name
+    once: bool = False
 
 
 class Submit(Message, tag=10):

@@ -5,13 +5,17 @@ from jupyter_dist.messages.handshake import Refused, RegisterNanny, Welcome
 
 
 class ProcessPulse(Record):
-    """One watched process as the nanny sees it from outside. ``state`` is running, sleeping, stopped or gone."""
+    """One watched process as the nanny sees it from outside.
+
+    ``state`` is running, sleeping, stopped or gone; ``inside`` are the attempts that are inside a user's code.
+    """
 
     worker: str
     pid: int
     state: str
     memory_bytes: Count
     cpu_percent: Percent
+    inside: tuple[int, ...] = ()
 
 
 class Pulse(Message, tag=100):
@@ -53,6 +57,14 @@ class ReplaceWorkers(Message, tag=111):
     reason: str
 
 
+class AbortWorker(Message, tag=115):
+    """End this worker so that it still writes where it was, certify that as an overrun, and start a fresh one."""
+
+    name: str
+    pid: int
+    words: str
+
+
 class StopHost(Message, tag=112):
     """End everything on this host, the nanny last."""
 
@@ -76,4 +88,6 @@ class KeepObjects(Message, tag=114):
 
 
 FromNanny = RegisterNanny | Pulse | WorkerDied | KeepsWorkers
-ToNanny = Welcome | Refused | SetWorkers | ReplaceWorkers | EndWorkers | StopHost | FreeObjects | KeepObjects
+ToNanny = (
+    Welcome | Refused | SetWorkers | ReplaceWorkers | AbortWorker | EndWorkers | StopHost | FreeObjects | KeepObjects
+)

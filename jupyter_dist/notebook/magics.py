@@ -59,6 +59,7 @@ CELL_OPTIONS = (
     Option(("--block",), "flag", "wait for the cell; an interrupt cancels it"),
     Option(("--timeout",), "seconds", "give the cell up after so long", "S"),
     Option(("--retries",), "number", "run it again so often when it fails", "N"),
+    Option(("--rerun",), "text", "`never`: fail rather than begin again when its worker dies", "WHEN"),
     Option(("--no-capture",), "flag", "do not show what the cell prints"),
     Option(("--name",), "text", "what the run is called", "NAME"),
 )
@@ -189,6 +190,7 @@ class DistributedMagics(Magics):
             outputs=options.names("outputs"),
             timeout_s=options.seconds("timeout"),
             retries=options.number("retries"),
+            rerun=options.text("rerun", "always"),
             capture_output=not options.flag("no_capture"),
             name=options.text("name", f"cell-{self.ip.execution_count}"),
             group=self._group(),

@@ -63,6 +63,7 @@ class RunnerPort(Protocol):
         retries: int = 0,
         timeout_s: float = 0.0,
         on_output: Callable[[str, str], object] | None = None,
+        rerun: str = "always",
     ) -> Any:
         """Send one call and return its future."""
 

@@ -48,6 +48,7 @@ class CellOptions:
     outputs: tuple[str, ...] | None = None
     timeout_s: float = 0.0
     retries: int = 0
+    rerun: str = "always"
     capture_output: bool = True
     name: str = "cell"
     group: str = ""
@@ -215,6 +216,7 @@ class CellRun:
                 label="cell",  # the name of the function, which all cells share
                 group=self.group,
                 retries=options.retries,
+                rerun=options.rerun,
                 timeout_s=options.timeout_s,
                 on_output=self.output.write if options.capture_output else None,
             )

@@ -1,8 +1,8 @@
 """Death certificates: why a worker's process ended and what it was doing, gathered after the fact.
 
 A worker cannot say how it died, so everything here comes from what others kept: the exit code from the fork server, the
-attempts from the page it shared with its nanny, the stack from the file faulthandler wrote into its scratch folder, its
-last lines from its log, its peak memory from the nanny's pulse. Each of these may be missing; none may raise.
+attempts from the page it shared with its nanny, the stack from the file faulthandler wrote into its scratch folder, the
+last words of its tasks from there too, its own last lines from its log, its peak memory from the nanny's pulse. Each of these may be missing; none may raise.
 
 The words are for a person: what happened, to what, by what.
 """
@@ -16,6 +16,7 @@ import msgspec
 
 from jupyter_dist.messages import DeathCertificate
 from jupyter_dist.processes.folder import read_tail
+from jupyter_dist.storage.last_words import LAST_WORDS_NAME, read_last_words
 from jupyter_dist.storage.page import read_page
 
 STACK_NAME = "faulthandler.log"
@@ -43,8 +44,10 @@ class Death(msgspec.Struct, frozen=True):
 
 def certify(death: Death) -> DeathCertificate:
     """Gather what is left of a worker into its certificate."""
-    output = read_tail(Path(death.log), OUTPUT_LINES, OUTPUT_BYTES_MAX)
     page = read_page(death.page)
+    said = read_last_words(Path(death.scratch) / LAST_WORDS_NAME, page.computing or page.waiting)
+    log = read_tail(Path(death.log), OUTPUT_LINES, OUTPUT_BYTES_MAX)
+    output = "\n".join(text for text in ("\n".join(said.splitlines()[-OUTPUT_LINES:])[-OUTPUT_BYTES_MAX:], log) if text)
     stack = read_tail(Path(death.scratch) / STACK_NAME, OUTPUT_BYTES_MAX, STACK_BYTES_MAX)
     return DeathCertificate(
         worker=death.worker,
@@ -59,6 +62,7 @@ def certify(death: Death) -> DeathCertificate:
         words=describe(death),
         died_s=death.died_s,
         waiting=page.waiting,
+        ended=page.ended,
     )
 
 
@@ -80,6 +84,8 @@ def describe(death: Death) -> str:
     who = f"{death.worker} (pid {death.pid})"
     if death.cause == "asked":
         return f"{who} was ended by the cluster: {death.reason}"
+    if death.cause == "overrun":
+        return f"{death.reason}, so {who} was ended"
     return f"{who} {_describe_end(death)}"
 
 

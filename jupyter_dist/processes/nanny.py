@@ -23,6 +23,7 @@ import msgspec
 
 from jupyter_dist.core.supervisor import (
     SCHEDULER,
+    AbortProcess,
     Begin,
     Bury,
     Effect,
@@ -40,6 +41,7 @@ from jupyter_dist.core.supervisor import (
 )
 from jupyter_dist.ids import is_copy_before
 from jupyter_dist.messages import (
+    AbortWorker,
     EndWorkers,
     FreeObjects,
     KeepObjects,
@@ -164,11 +166,16 @@ class Nanny:
     def _on_exit(self, child: Child, code: int) -> None:
         self._dead[child.name] = child
         self._unready.discard(child.name)
-        is_busy = any(read_page(self._folder.page(child.birth)))
+        page = read_page(self._folder.page(child.birth))
+        is_busy = bool(page.computing or page.waiting)
         self._handle(Exited(child.name, code, is_busy))
 
     def _on_message(self, message: Message) -> None:
-        if isinstance(message, SetWorkers | ReplaceWorkers | EndWorkers | StopHost):
+        if isinstance(message, AbortWorker):
+            child = self._nursery.children.get(message.name)
+            if child is not None and child.pid == message.pid:
+                self._handle(message)
+        elif isinstance(message, SetWorkers | ReplaceWorkers | EndWorkers | StopHost):
             self._handle(message)
             if isinstance(message, SetWorkers | EndWorkers):
                 self._line.send(KeepsWorkers(self._machine.wanted))
@@ -211,6 +218,8 @@ class Nanny:
                     self._start(name, epoch)
                 case KillProcess(name, force):
                     self._nursery.kill(name, signal.SIGKILL if force else signal.SIGTERM)
+                case AbortProcess(name):
+                    self._nursery.abort(name)
                 case Bury():
                     self._bury(effect)
                 case Report(phase):
@@ -340,8 +349,9 @@ class Nanny:
             sample = child.vitals.sample(now)
             trim_log(self._folder.log(child.name), self._settings.log_bytes_max)
             if child.name != SCHEDULER:
-                pulse = ProcessPulse(child.name, child.pid, sample.state, sample.memory_bytes, sample.cpu_percent)
-                pulses.append(pulse)
+                page = read_page(self._folder.page(child.birth))
+                seen = (sample.state, sample.memory_bytes, sample.cpu_percent)
+                pulses.append(ProcessPulse(child.name, child.pid, *seen, page.computing + page.waiting))
         trim_log(self._folder.log(NANNY), self._settings.log_bytes_max)
         self._line.send(Pulse(tuple(pulses)))
 

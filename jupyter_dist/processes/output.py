@@ -35,12 +35,15 @@ class Capture:
     ----------
     bytes_max : int
         How much of it is kept.
+    note : callable, optional
+        Is told each text as well.
     """
 
-    __slots__ = ("_bytes_max", "_chunks", "_cut", "_is_closed", "_lock", "_size")
+    __slots__ = ("_bytes_max", "_chunks", "_cut", "_is_closed", "_lock", "_note", "_size")
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, note: Callable[[str], object] | None = None) -> None:
         self._bytes_max = bytes_max
+        self._note = note
         self._chunks: deque[Chunk] | None = None  # made by the first write: most tasks print nothing
         self._lock = RLock()  # reentrant: a finalizer may print in the middle of a print
         self._size = 0
@@ -53,6 +56,8 @@ class Capture:
             if self._is_closed:
                 return False
             self._append(stream, text)
+        if self._note is not None:
+            self._note(text)
         return True
 
     def take(self) -> list[Chunk]:

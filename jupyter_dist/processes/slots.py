@@ -21,6 +21,7 @@ from functools import partial
 from itertools import count as count_from
 from os import _exit as end_process
 from os import getpid
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import get_ident
 from time import time as wall_clock
@@ -38,6 +39,7 @@ from jupyter_dist.processes.stacks import format_frames
 from jupyter_dist.processes.stored import StoredInputs
 from jupyter_dist.processes.threads import start_thread
 from jupyter_dist.settings import Settings
+from jupyter_dist.storage.last_words import LAST_WORDS_NAME, LastWords
 from jupyter_dist.storage.page import PageWriter
 
 Report = Began | Waits | GoesOn | Ended
@@ -271,7 +273,8 @@ class Runner(Holder):
     def execute(self, ready: ReadyTask) -> None:
         """Run one task and report it."""
         shared, task = self._shared, ready.task
-        capture = Capture(shared.output_bytes_max)
+        note = None if shared.last_words is None else partial(shared.last_words.say, task.attempt)
+        capture = Capture(shared.output_bytes_max, note)
         started_s = wall_clock()
         self._has_told = self.has_seceded = False
         self.wake, self.awaiting = None, 0
@@ -289,6 +292,8 @@ class Runner(Holder):
         current_capture.set(None)
         if getpid() != shared.pid:
             end_process(0)  # the user's code forked, and the child came back: the runner is its parent's
+        if task.once and outcome.missing is None:
+            shared.page.spend(task.attempt)
         report = self._make_report(ready, outcome, capture, started_s)
         shared.page.end(self.index)  # not before: if that fails, what the task did to this process is to blame
         self.current = None
@@ -341,6 +346,7 @@ class Slots:
         self.hand = Hand()
         self.reports = Reports(wake)
         self.page = page
+        self.last_words = LastWords(Path(scratch, LAST_WORDS_NAME)) if scratch else None
         self.code = CodeStore(scratch)
         self.functions = Functions(self.code)
         self.stored = stored or StoredInputs()

@@ -203,6 +203,8 @@ class Worker:
                 running=running,
                 resources=config.resources,
                 holding=self._machine.list_holding(),
+                stopping=self._machine.list_stopping(),
+                spent=self._machine.list_spent(),
             )
         )
         return link.lost

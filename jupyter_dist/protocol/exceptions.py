@@ -25,6 +25,7 @@ from jupyter_dist.errors import (
     RemoteError,
     ResultError,
     StorageFullError,
+    TaskOverrunError,
     TaskTimeoutError,
     WorkerCrashedError,
 )
@@ -45,6 +46,7 @@ from jupyter_dist.protocol.tracebacks import (
 
 LINKS_MAX = 20  # exceptions in one chain of causes and contexts
 PICKLE_BYTES_MAX = 1024 * 1024  # of one exception
+CRASHES = {"crashed": WorkerCrashedError, "overrun": TaskOverrunError}
 KINDS: dict[str, type[JupyterDistError]] = {  # of errors that are this package's own
     "lost": DataLostError,
     "timeout": TaskTimeoutError,
@@ -101,8 +103,8 @@ def load_exception(info: ErrorInfo) -> BaseException:
     """
     if info.kind == "user":
         return _load_links(info.pickled) or _stand_in(info.type_name, info.text, info.traceback)
-    if info.kind == "crashed":
-        return WorkerCrashedError(info.text, info.certificates)
+    if info.kind in CRASHES:
+        return CRASHES[info.kind](info.text, info.certificates)
     error = KINDS.get(info.kind, RemoteError)(info.text)
     if info.traceback:
         error.add_note(info.traceback)

@@ -46,6 +46,19 @@ def test_amounts_that_are_none_are_refused(resources):
         make_options(None, resources=resources)
 
 
+def test_rerun_never_is_an_option_of_the_task_and_contradicts_retries():
+    assert make_options(None, rerun="never").once
+    assert not make_options(None, rerun="always", retries=3).once
+    with pytest.raises(ValueError, match="leave out one"):
+        make_options(None, rerun="never", retries=1)
+
+
+@pytest.mark.parametrize("rerun", ["", "Never", "once", None, False, 0, ["never"]])
+def test_rerun_that_is_neither_is_refused(rerun):
+    with pytest.raises(ValueError, match="choose 'always' or 'never'"):
+        make_options(None, rerun=rerun)
+
+
 # -- a set of workers for each call of a map
 
 

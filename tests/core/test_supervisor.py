@@ -5,7 +5,9 @@ import random
 import pytest
 
 from jupyter_dist.core.supervisor import (
+    ABORT_S,
     SCHEDULER,
+    AbortProcess,
     Begin,
     Bury,
     Exited,
@@ -21,7 +23,7 @@ from jupyter_dist.core.supervisor import (
     worker_name,
 )
 from jupyter_dist.errors import InvariantError
-from jupyter_dist.messages import EndWorkers, ReplaceWorkers, SetWorkers, StopHost
+from jupyter_dist.messages import AbortWorker, EndWorkers, ReplaceWorkers, SetWorkers, StopHost
 from jupyter_dist.settings import Settings
 
 SETTINGS = Settings()
@@ -187,12 +189,37 @@ def test_replace_in_back_off_starts_at_once():
     assert machine.deadline() is None
 
 
-def test_over_memory_kills_with_that_cause():
+def test_over_memory_aborts_with_that_cause():
     machine = begin()
-    assert handle(machine, OverMemory("worker-0", "3 GB")) == [KillProcess("worker-0", force=True)]
+    assert handle(machine, OverMemory("worker-0", "3 GB")) == [AbortProcess("worker-0")]
     assert handle(machine, OverMemory("worker-0", "4 GB")) == []
     effects = handle(machine, Exited("worker-0", -9))
     assert effects == [Bury("worker-0", -9, "memory", "3 GB"), StartProcess("worker-0")]
+
+
+def test_abort_that_does_not_end_the_process_kills_it_soon():
+    machine = begin()
+    assert handle(machine, AbortWorker("worker-0", 1, "too long")) == [AbortProcess("worker-0")]
+    assert machine.deadline() == LONG_S + ABORT_S
+    assert machine.tick(LONG_S + ABORT_S) == [KillProcess("worker-0", force=True)]
+    assert machine.deadline() is None
+    effects = handle(machine, Exited("worker-0", -9))
+    assert effects == [Bury("worker-0", -9, "overrun", "too long"), StartProcess("worker-0")]
+
+
+def test_abort_of_a_process_that_is_being_ended_does_nothing():
+    machine = begin()
+    handle(machine, ReplaceWorkers(("worker-0",), "restart"))
+    assert handle(machine, AbortWorker("worker-0", 1, "too long")) == []
+    assert machine.deadline() is None
+
+
+def test_stop_while_a_process_is_aborted_kills_it_in_time():
+    machine = begin(workers=1)
+    handle(machine, AbortWorker("worker-0", 1, "too long"))
+    handle(machine, StopHost("asked"))
+    assert machine.deadline() == LONG_S + ABORT_S
+    assert KillProcess("worker-0", force=True) in machine.tick(LONG_S + ABORT_S)
 
 
 def test_set_workers_up_starts_those_that_are_missing():

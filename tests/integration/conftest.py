@@ -4,6 +4,7 @@ Nothing may be left behind: by a file when its cluster has ended, and by each te
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -58,12 +59,21 @@ def own_executor() -> Iterator[Executor]:
 
 def assert_gone(processes: list[psutil.Process]) -> None:
     """Fail when one of these processes still runs after the time a cluster has to end."""
-    _gone, alive = psutil.wait_procs(processes, timeout=20)
-    left = []
-    for process in alive:
+    deadline = time.monotonic() + 20.0
+    while alive := alive_of(processes):
+        assert time.monotonic() < deadline, f"not ended: {alive}"
+        time.sleep(0.005)
+
+
+def alive_of(processes: list[psutil.Process]) -> list[str]:
+    """Return what those are that have not ended. When init buries its orphans is not for us to say."""
+    alive = []
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            left.append(process.cmdline())
-    assert not left
+            is_orphan = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
+            if process.is_running() and not is_orphan:
+                alive.append(f"{process.pid} {' '.join(process.cmdline())}")
+    return alive
 
 
 def wait_until(is_so: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:

@@ -18,13 +18,15 @@ from jupyter_dist.launch import local
 from jupyter_dist.launch.nanny_process import CODE, NannyProcess
 from tests.integration.conftest import wait_until
 from tests.integration.crash_points import FOLDER
-from tests.thorough import IS_THOROUGH
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 LARGE = 300_000  # bytes: more than rides in a message
 PARTS = 6
 BURST = 10_000
+DEATHS_MAX = (
+    10_000  # in a row right after a start: here it is the tests that kill, and nobody is to be started later for it
+)
 PATIENCE_S = 60.0  # no bound that is promised: who hangs is told from who is slow
 CRASHING = CODE.replace("sys.argv[1])\n", "sys.argv[1], (*nursery.PRELOAD, 'tests.integration.crash_points'))\n", 1)
 
@@ -99,6 +101,7 @@ def crashing(points):
     """An executor on a cluster whose processes die where a test says."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(FOLDER, str(points))
+        patch.setenv("JUPYTER_DIST_RESTART_BURST_MAX", str(DEATHS_MAX))
         patch.setattr(local, "NannyProcess", CrashingNanny)
         executor = Executor(n_workers=2)
     executor.wait_for_workers(timeout=PATIENCE_S)
@@ -188,7 +191,7 @@ def test_process_killed_while_a_worker_leaves_answers_are_right(crashing, points
     check_whole(crashing, tmp_path, 1)
 
 
-@pytest.mark.parametrize("point", BURSTS if IS_THOROUGH else BURSTS[:1])
+@pytest.mark.parametrize("point", BURSTS)
 def test_scheduler_killed_in_the_middle_of_a_burst_no_task_is_lost(crashing, points, point):
     (points / point).touch()
     futures = crashing.map(abs, range(-BURST, 0), pure=False)
@@ -196,7 +199,7 @@ def test_scheduler_killed_in_the_middle_of_a_burst_no_task_is_lost(crashing, poi
     wait_for_death(points, point)
 
 
-@pytest.mark.parametrize(("first", "second"), PAIRS if IS_THOROUGH else PAIRS[::40])
+@pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_worker_and_scheduler_killed_at_a_step_each_answers_are_right(crashing, points, tmp_path, first, second):
     (points / first).touch()
     (points / second).touch()

@@ -133,6 +133,8 @@ class StillWorld(Simulation):
             has_extras=False,
             has_nesting=False,
             has_memory=False,
+            has_deaf=False,
+            has_once=False,
             has_waste=False,
         )
         self.world.store.is_hurt = False

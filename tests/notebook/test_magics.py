@@ -144,6 +144,12 @@ def test_options_reach_the_task(notebook, started):
     task = started.submitted[0]
     assert (task["timeout_s"], task["retries"], task["label"]) == (5.0, 2, "cell")
     assert task["group"].startswith("cell [")
+    assert task["rerun"] == "always"
+
+
+def test_cell_that_must_not_run_twice_says_so(notebook, started):
+    notebook("%%distributed --rerun never\nx = 1")
+    assert started.submitted[0]["rerun"] == "never"
 
 
 def test_what_was_sent_is_told(notebook, started, shown, runs):

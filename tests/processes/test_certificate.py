@@ -2,6 +2,7 @@ import msgspec
 import pytest
 
 from jupyter_dist.processes.certificate import STACK_NAME, Death, certify, describe, describe_bytes, trim_stack
+from jupyter_dist.storage.last_words import LAST_WORDS_NAME, LastWords
 from jupyter_dist.storage.page import PageWriter
 
 DEATH = Death(
@@ -29,13 +30,14 @@ DEATH = Death(
         (3, "exit", "", "ended with exit code 3"),
         (1, "exit", "Cannot allocate memory", "could not be started: Cannot allocate memory"),
         (-9, "memory", "it used 3 GB, its limit is 2 GB", "ended for want of memory: it used 3 GB, its limit is 2 GB"),
+        (-6, "overrun", "f ran too long", "f ran too long, so worker-2 (pid 4211) was ended"),
         (-9, "memory", "", "for want of memory: the system killed it; it had used 3.1 GB"),
     ],
 )
 def test_words_say_what_happened(code, cause, reason, words):
     death = msgspec.structs.replace(DEATH, code=code, cause=cause, reason=reason)
     text = describe(death)
-    assert text.startswith("worker-2 (pid 4211) ")
+    assert "worker-2 (pid 4211) " in text
     assert words in text
 
 
@@ -44,6 +46,10 @@ def test_certificate_gathers_what_is_left(tmp_path):
     page.begin(0, 5)
     page.begin(2, 2**40 + 1)
     page.close()
+    words = LastWords(tmp_path / LAST_WORDS_NAME)
+    words.say(5, "of the one\n")
+    words.say(6, "of another that ended\n")
+    words.close()
     (tmp_path / STACK_NAME).write_text("Fatal Python error\n  File x\n")
     (tmp_path / "log").write_text("".join(f"line {number}\n" for number in range(1000)))
     death = msgspec.structs.replace(
@@ -52,7 +58,7 @@ def test_certificate_gathers_what_is_left(tmp_path):
     certificate = certify(death)
     assert certificate.attempts == (5, 2**40 + 1)
     assert certificate.stack == "Fatal Python error\n  File x"
-    assert certificate.output.splitlines() == [f"line {number}" for number in range(980, 1000)]
+    assert certificate.output.splitlines() == ["of the one", *(f"line {number}" for number in range(980, 1000))]
     assert (certificate.exit_code, certificate.memory_bytes_peak) == (-11, 3_100_000_000)
 
 

@@ -196,7 +196,14 @@ def test_page_names_the_attempt_while_it_is_inside_user_code(slots, loop, tmp_pa
     path = tmp_path / "page"
     slots.hand.put([ready(7, read_page, str(path))])
     assert cloudpickle.loads(loop.ended(7).reply.value).computing == (7,)
-    assert read_page(path) == Inside()
+    assert read_page(path) == Inside((), (), ())
+
+
+def test_page_names_the_attempt_that_must_not_run_again_when_it_has_ended(slots, loop, tmp_path):
+    slots.hand.put([ready(7, once=True), ready(8), ready(9, divmod, 1, 0, once=True)])
+    loop.ended(7)
+    loop.ended(9)
+    assert read_page(tmp_path / "page") == Inside((), (), (7, 9))
 
 
 def test_two_slots_run_at_the_same_time(slots, loop):
@@ -324,7 +331,7 @@ def test_tasks_that_wait_let_others_run_and_go_on_afterwards(slots, loop, tmp_pa
         assert isinstance(loop.ended(attempt).reply, TaskFinished)
         assert kinds(loop, attempt) == [Began, Waits, GoesOn]
     assert slots.permits.away == 0
-    assert read_page(tmp_path / "page") == Inside()
+    assert read_page(tmp_path / "page") == Inside((), (), ())
 
 
 def test_no_more_tasks_compute_than_there_are_slots_when_many_go_on_at_once(slots, loop):

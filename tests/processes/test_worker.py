@@ -354,7 +354,9 @@ async def _judge_end(host, link):
     await link.until(lambda: link.closed_because)
     assert "SIGTERM" in host.log()
     assert not (host.folder / "w0.sock").exists()
-    assert not any(read_page(host.folder / "w0.page"))  # the task is not to blame
+    inside = read_page(host.folder / "w0.page")
+    assert not inside.computing  # the task is not to blame
+    assert inside.ended  # and is known to have begun
 
 
 @story

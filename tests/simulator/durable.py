@@ -22,7 +22,7 @@ def describe(state: State) -> dict[str, dict[str, Any]]:
     tasks, sessions = state.tasks.values(), state.sessions.values()
     return {
         "tasks": {task.key: _how_it_is_made(task) for task in tasks},
-        "trials": {task.key: (task.retries_left, task.certificates) for task in tasks},
+        "trials": {task.key: (task.retries_left, task.certificates, task.spent) for task in tasks},
         "values": {
             task.key: (task.value, task.stored, task.nbytes, task.type_name, task.made_by)
             for task in tasks

@@ -13,6 +13,7 @@ from typing import Any
 
 from jupyter_dist.ids import is_copy_before
 from jupyter_dist.messages import (
+    AbortWorker,
     DeathCertificate,
     EndWorkers,
     FreeObjects,
@@ -79,6 +80,10 @@ class NannyHost:
                 self._keep_objects(message)
             elif isinstance(message, ReplaceWorkers):
                 self._replace(message)
+            elif isinstance(message, AbortWorker):
+                worker = self.workers.get(message.name)
+                if worker is not None and worker.pid == message.pid:
+                    self.end(worker, "overrun", message.words)
 
     def _replace(self, message: ReplaceWorkers) -> None:
         for name in message.names or tuple(self.workers):
@@ -168,7 +173,9 @@ class NannyHost:
         attempts, waiting = worker.running(), worker.waiting()
         worker.die()
         self.parties.oracles.died(worker.name, worker.pid, cause, attempts, waiting)
+        ended = tuple(worker.ended)
         if cause == "left":
+            ended += attempts + waiting
             cause, attempts, waiting = "exit", (), ()  # it cleared its page
         certificate = DeathCertificate(
             worker.name,
@@ -183,6 +190,7 @@ class NannyHost:
             words,
             self.world.now,
             waiting,
+            ended,
         )
         self.world.clock.after(self.world.rng.uniform(0.001, 0.05), partial(self._bury, worker, certificate))
 
@@ -222,4 +230,4 @@ def _see(worker: WorkerHost, now: float) -> ProcessPulse:
         state, cpu = "running", 100.0
     else:
         state, cpu = "sleeping", 1.0
-    return ProcessPulse(worker.name, worker.pid, state, 10**6, cpu)
+    return ProcessPulse(worker.name, worker.pid, state, 10**6, cpu, worker.running() + worker.waiting())

@@ -41,6 +41,7 @@ from jupyter_dist.messages import (
     WantedKey,
     Withdrawn,
 )
+from tests.simulator.plans import Plan
 from tests.simulator.swarm import DEATHS
 from tests.simulator.world import World
 
@@ -100,6 +101,12 @@ class Oracles:
             self.world.fail(f"attempt {attempt} of {key} begins twice, now on {worker} (pid {pid})")
         self.ran_key[attempt] = key
 
+    def judge_once(self, plan: Plan) -> None:
+        """A task that is not run twice begins as often as that was wished for at most."""
+        fault = self.world.once.began(plan)
+        if fault:
+            self.world.fail(fault)
+
     def produced(self, key: str, value: str) -> None:
         """An attempt made a value."""
         plan = self.world.plans[key]
@@ -135,6 +142,8 @@ class Oracles:
         """Note what the scheduler is about to hear."""
         self._offered.clear()
         self._afresh.clear()
+        if self.state is not None:
+            self.world.once.note(self.state, source, events)
         for event in events:
             if isinstance(event, TaskFinished) and self.current.get(event.attempt) == (event.key, source):
                 self._offered[event.key, event.started_s, event.stopped_s] = event.attempt
@@ -397,23 +406,36 @@ class Oracles:
         culprit = plans[error.key]
         if error.kind == "crashed":
             self._judge_conviction(error)
-        elif error.kind == "timeout":
+        elif error.kind in {"timeout", "overrun"}:
             if culprit.kind != "slow":
                 self.world.fail(f"{culprit.key} is said to have run too long")
         elif error.kind == "lost":
-            if culprit.kind != "put" or culprit.key not in self.let_go | self.world.store.hurt_keys:
-                self.world.fail(f"{culprit.key} is said to be lost")
+            self._judge_loss(culprit, error)
         elif error.kind == "full":
             if not self.world.memory.is_failing:
                 self.world.fail(f"{culprit.key} found no room, though no disk is full")
         elif error.type_name != "ValueError" or culprit.kind not in {"raise", "once"}:
             self.world.fail(f"{wish.key} erred without a reason: {error.type_name} {error.text}")
 
+    def _judge_loss(self, culprit: Plan, error: ErrorInfo) -> None:
+        """Data is lost when it was let go or hurt; what is not run twice, by a fault, and nobody says that it began if not."""
+        world = self.world
+        if not culprit.options.once:
+            if culprit.kind != "put" or culprit.key not in self.let_go | world.store.hurt_keys:
+                world.fail(f"{culprit.key} is said to be lost")
+            return
+        if not world.once.begun[culprit.key] and "may have begun" not in error.text:
+            world.fail(f"{culprit.key} never began: {error.text}")
+        is_forgiven = culprit.key in self.let_go | world.store.hurt_keys or world.nesting.is_used or self.is_missed
+        if world.swarm.faults <= HARMLESS and not is_forgiven and not self.deaths:
+            world.fail(f"{culprit.key} is lost, and nothing went wrong: {error.text}")
+
     def _judge_conviction(self, error: ErrorInfo) -> None:
         certificates = error.certificates
         limit = self.world.swarm.settings.crash_limit
         if self._is_bereaved(error):
             return
+        limit = 1 if self.world.plans[error.key].options.once else limit
         charged = [self.deaths[certificate.worker, certificate.pid][1] for certificate in certificates]
         is_alone = len(charged[-1]) == 1 and len(certificates) >= limit
         if not is_alone and len(certificates) != CHARGES_MAX:

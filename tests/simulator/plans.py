@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from jupyter_dist.messages import FunctionBody, TaskOptions
 from tests.simulator.extras import Extras
@@ -38,7 +39,8 @@ class Plan:
 def _as(before: Plan, plan: Plan) -> Plan:
     """Return a plan with the function and the options of the one before, unless it could not do then what it does."""
     special = {"flaky", "slow", "put"}
-    if before.kind in special or plan.kind in special or before.options.pure != plan.options.pure:
+    is_other = before.options.once or before.options.pure != plan.options.pure
+    if before.kind in special or plan.kind in special or is_other:
         return plan
     return replace(plan, function=before.function, options=before.options)
 
@@ -48,16 +50,29 @@ def value_of(key: str, inputs: Sequence[str]) -> str:
     return f"{key}:{zlib.crc32(' '.join((key, *inputs)).encode()):08x}"
 
 
+class Marker(Protocol):
+    """What changes fresh tasks."""
+
+    def mark(self, plan: Plan) -> None:
+        """Change it, perhaps."""
+
+
 class Plans:
     """All tasks of a world."""
 
     def __init__(
-        self, rng: random.Random, workers: Sequence[str], extras: Extras, alike: random.Random | None = None
+        self,
+        rng: random.Random,
+        workers: Sequence[str],
+        extras: Extras,
+        marker: Marker,
+        alike: random.Random | None = None,
     ) -> None:
         self.by_key: dict[str, Plan] = {}
         self._rng = rng
         self._workers = tuple(workers)
         self._extras = extras
+        self._marker = marker
         self._alike = alike  # draws whether a task is submitted as the one before, in one message with it
         self._known: dict[str, str] = {}
 
@@ -84,6 +99,7 @@ class Plans:
         )
         if self._alike is not None and self.by_key and self._alike.random() < ALIKE:
             plan = _as(next(reversed(self.by_key.values())), plan)
+        self._marker.mark(plan)
         self.by_key[key] = plan
         return plan
 

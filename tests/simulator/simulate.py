@@ -59,6 +59,8 @@ class Simulation:
         has_extras: bool = True,
         has_nesting: bool = True,
         has_memory: bool = True,
+        has_deaf: bool = True,
+        has_once: bool = True,
         has_waste: bool = True,
     ) -> None:
         self.world = World(
@@ -69,6 +71,8 @@ class Simulation:
             has_extras=has_extras,
             has_nesting=has_nesting,
             has_memory=has_memory,
+            has_deaf=has_deaf,
+            has_once=has_once,
             has_waste=has_waste,
         )
         oracles = Oracles(self.world)
@@ -221,6 +225,7 @@ class Simulation:
         for key, deaths in self.parties.oracles.poisoned.items():
             plan = world.plans[key]
             allowed = CHARGES_MAX if world.nesting.is_used else world.swarm.settings.crash_limit
+            allowed = 1 if plan.options.once else allowed
             if plan.kind == "poison" and deaths > allowed * plan.submits:
                 world.fail(f"{key} killed {deaths} processes, submitted {plan.submits} times")
 

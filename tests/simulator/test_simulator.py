@@ -32,7 +32,7 @@ from jupyter_dist.messages import STORE, AttemptWaits, Cancel, RegisterWorker, R
 from tests.simulator.simulate import simulate
 from tests.simulator.swarm import ACTIONS, DEATHS, FAULTS
 
-SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "500"))
+SEEDS = int(os.environ.get("JUPYTER_DIST_SIMULATION_SEEDS", "2000"))
 BATCH = 100
 HAPPENED: Counter[str] = Counter()  # in all worlds that were simulated here
 MOVES = ("replicate", "rebalance", "retire", "retire-some", "restart-workers", "leave")
@@ -66,6 +66,16 @@ STORIES = Path(__file__).parents[1] / "stories"
 # Within so many the simulator must notice that a rule is missing, in worlds with and without moves. Most are noticed
 # within fifty; the rarest after 494: a death that was asked for counts only if the worker was running a suspect then.
 PLANT_SEEDS = 600
+# Where the search begins for rules that are missed rarely: it ends sooner, with the same verdict.
+LIKELY = {
+    "blame_asked_deaths": 494,
+    "move_before_it_is_copied": 282,
+    "lose_errors_with_their_tasks": 220,
+    "let_go_with_the_zombie": 93,
+    "free_zombies_at_once": 93,
+    "let_fenced_in": 78,
+    "blame_all_assigned": 45,
+}
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
@@ -98,6 +108,8 @@ def test_story_that_failed_once_passes(path):
                 "has_extras",
                 "has_nesting",
                 "has_memory",
+                "has_deaf",
+                "has_once",
                 "has_waste",
             )
         }
@@ -477,6 +489,7 @@ PLANTS = (
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_rule_left_out_is_noticed(monkeypatch, plant):
     plant(monkeypatch)
-    worlds = ((seed, has_moves) for seed in range(PLANT_SEEDS) for has_moves in (True, False))
+    seeds = dict.fromkeys([LIKELY.get(plant.__name__, 0), *range(PLANT_SEEDS)])
+    worlds = ((seed, has_moves) for seed in seeds for has_moves in (True, False))
     noticed = next((seed for seed, has_moves in worlds if simulate(seed, has_moves=has_moves).fault), None)
     assert noticed is not None, f"{PLANT_SEEDS} seeds pass without the rule: {plant.__doc__}"

@@ -67,6 +67,7 @@ class Run:
         self.started_s = started_s
         self.mapped: dict[str, str] = {}  # inputs from the object store
         self.is_over = False
+        self.is_deaf = False  # it was interrupted in vain, and never ends by itself
         self.is_aside = False  # it waits, or has waited and has no slot yet
         self.left_s = 0.0  # what it still takes when it has waited
 
@@ -117,6 +118,7 @@ class WorkerHost:
         self.asked: list[Callable[[str | None], None]] = []  # who waits for a value from here
         self.hand: dict[int, ReadyTask] = {}
         self.slots: list[Run | None] = [None] * self.world.swarm.slots
+        self.ended: list[int] = []  # attempts of tasks that are not run twice: what is on the page of them
         self.aside: list[Run] = []  # those that wait without a slot
         self.returning: list[Run] = []  # those of them that could go on
         self.tasks: TaskSession | None = None  # the session of its tasks
@@ -210,9 +212,22 @@ class WorkerHost:
         slots = self.world.swarm.slots
         host = self.nanny
         held, running = self.machine.list_kept()
-        has, holding = self.world.extras.resources, self.machine.list_holding()
+        has, holding, ending = self.world.extras.resources, self.machine.list_holding(), self.machine.list_stopping()
         hello = RegisterWorker(
-            self.name, host, self.pid, self.address, slots, 0, self.nanny, "3", held, running, has, holding
+            self.name,
+            host,
+            self.pid,
+            self.address,
+            slots,
+            0,
+            self.nanny,
+            "3",
+            held,
+            running,
+            has,
+            holding,
+            ending,
+            self.machine.list_spent(),
         )
         self._say(hello)
 
@@ -373,6 +388,7 @@ class WorkerHost:
         if missing is not None:
             self._leave(run, Ended(missing))
             return
+        self.parties.oracles.judge_once(plan)
         rng = self.world.rng
         if task.timeout_s > 0 or rng.random() < 0.3:
             self.later(rng.random() * TURN_S, self._flush)
@@ -447,12 +463,15 @@ class WorkerHost:
 
     def _interrupt(self, attempt: int) -> None:
         for run in self._begun():
-            if run.attempt == attempt:
+            if run.attempt == attempt and (run.is_deaf or self.world.deafness.strikes()):
+                run.is_deaf = True
+                self.world.happened["deaf"] += 1
+            elif run.attempt == attempt:
                 error = ErrorInfo("KeyboardInterrupt", "stopped", "", key=run.ready.task.key)
                 self.later(self.world.rng.random() * 0.01, partial(self._report_error, run, error))
 
     def _end(self, run: Run, plan: Plan) -> None:
-        if run.is_over:
+        if run.is_over or run.is_deaf:
             return
         if plan.kind == "poison":
             self.parties.nanny(self.nanny).end(self, self.world.rng.choice(("signal", "exit", "memory")), "poisoned")
@@ -483,6 +502,8 @@ class WorkerHost:
 
     def _leave(self, run: Run, report: Ended) -> None:
         run.is_over = True
+        if run.ready.task.once and not isinstance(report.reply, InputMissing):
+            self.ended.append(run.attempt)
         if run.is_aside:
             self.aside.remove(run)
             self.returning = [other for other in self.returning if other is not run]

@@ -12,10 +12,12 @@ from itertools import count
 from typing import Any, Protocol
 
 from tests.simulator.clock import Clock
+from tests.simulator.deafness import Deafness
 from tests.simulator.disk import MemoryPlan
 from tests.simulator.extras import Extras
 from tests.simulator.nesting import Nesting
 from tests.simulator.network import Direction, Link
+from tests.simulator.once import Once
 from tests.simulator.plans import Plans
 from tests.simulator.store import Store
 from tests.simulator.swarm import Swarm, draw, draw_deaths, draw_waste, quieten
@@ -52,6 +54,8 @@ class World:
         has_extras: bool,
         has_nesting: bool,
         has_memory: bool,
+        has_deaf: bool,
+        has_once: bool,
         has_waste: bool,
     ) -> None:
         self.store = Store(seed, is_used=has_store)
@@ -60,7 +64,9 @@ class World:
         self.has_waste = has_waste  # tasks share submissions, and their records are written again
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.nesting = Nesting(seed, is_used=has_nesting)
+        self.once = Once(seed, is_used=has_once)
         self.memory = MemoryPlan(seed, is_used=has_memory)
+        self.deafness = Deafness(seed, is_used=has_deaf and not self.is_quiet)
         is_plain = not self.nesting.is_used  # a child may need what its parent has
         self.extras = Extras(seed, is_used=has_extras and is_plain)
         self.rng = random.Random(seed)
@@ -76,7 +82,7 @@ class World:
         self.clock = Clock(random.Random(self.rng.random()))
         self.names = [f"host{h}-w{n}" for h in range(self.swarm.hosts) for n in range(self.swarm.workers)]
         alike = random.Random(f"alike {seed}") if has_waste else None
-        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras, alike)
+        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras, self.once, alike)
         self.is_calm = False  # no more faults
         self.busy_until_s: dict[str, float] = {}  # workers that are silent but at work
         self.partitions: set[frozenset[str]] = set()

@@ -83,7 +83,7 @@ def measure(state: State, adaptation: Adaptation, now: float) -> Load:
     for name, label in state.labels.items():
         counts[name] = label.counts[QUEUED] + label.counts[PROCESSING]
     extra = 0
-    for (names, loose, needed), queue in state.restricted.items():
+    for (names, loose, needed, _once), queue in state.restricted.items():
         if running and not _can_serve(running, () if loose else names, needed):
             counts.subtract(_labels(queue))
         elif needed:

@@ -40,6 +40,7 @@ ARCS: frozenset[tuple[TaskState, TaskState]] = frozenset(
         (QUEUED, WAITING),  # an input was lost
         (QUEUED, RELEASED),  # not needed any more
         (QUEUED, MEMORY),  # a worker that came back has the value
+        (QUEUED, ERRED),  # it may have begun, on a worker that did not come back, and is not run twice
         (PROCESSING, MEMORY),  # finished
         (PROCESSING, ERRED),  # raised, or convicted
         (PROCESSING, QUEUED),  # given back: withdrawn, retried, or its worker died

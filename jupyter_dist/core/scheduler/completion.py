@@ -1,6 +1,6 @@
 """What workers answer: results, errors, attempts given back. An answer counts only for the current attempt."""
 
-from jupyter_dist.core.scheduler import lineage, recovery
+from jupyter_dist.core.scheduler import doubt, lineage, recovery
 from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
@@ -66,7 +66,7 @@ def on_erred(state: State, member: Member, message: TaskErred, now: float) -> No
         _tell_output(state, task, "stdout", message.output)
     run = (message.slot, message.started_s, message.stopped_s)
     task.erred_by = message.attempt
-    if task.retries_left > 0:
+    if task.retries_left > 0 and not task.options.once:
         task.retries_left -= 1
         state.ledger.trials(task)
         state.record_run("retried", now, task, member.name, run)
@@ -85,7 +85,7 @@ def on_withdrawn(state: State, member: Member, message: Withdrawn, now: float) -
             state.bury_zombie(member, attempt)
         else:
             state.detach(task)
-            lineage.requeue(state, task, now)
+            doubt.take_back(state, task, now)
 
 
 def on_input_missing(state: State, member: Member, message: InputMissing, now: float) -> None:
@@ -96,7 +96,7 @@ def on_input_missing(state: State, member: Member, message: InputMissing, now: f
         return
     missing = state.tasks.get(message.key)
     state.detach(task)
-    lineage.requeue(state, task, now)  # first: if the input cannot be made again, this task fails with it
+    doubt.take_back(state, task, now)  # first: if the input cannot be made again, this task fails with it
     if missing is not None:
         recovery.forget_replica(state, missing, message.holder, now, message.reason)
 

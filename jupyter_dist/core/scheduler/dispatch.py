@@ -2,8 +2,8 @@
 
 A worker keeps some unstarted tasks in hand, more of them the shorter they are, so that it never waits for the next;
 when others idle, what has not begun is asked back. A suspect is handed out only to a worker it has to itself. A task
-that needs resources is handed out only where a slot is free; where it waits for nothing but the slot, no more is given
-in hand, so that its turn comes.
+that needs resources, or is not run twice, is handed out only where a slot is free; where it waits for nothing but the
+slot, no more is given in hand, so that its turn comes.
 """
 
 import heapq
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from jupyter_dist.core.resources import Amounts
-from jupyter_dist.core.scheduler import placement, replay
+from jupyter_dist.core.scheduler import once, placement, replay
 from jupyter_dist.core.scheduler.arcs import QUEUED
 from jupyter_dist.core.scheduler.queues import QueueEntry
 from jupyter_dist.core.scheduler.records import Member, Task
@@ -55,11 +55,10 @@ def hand_out(state: State, task: Task, member: Member, now: float) -> None:
         state.idle.move_to_end(member)
     elif member in state.open:
         state.open.move_to_end(member)
-    sends = state.effects.sends[member.incarnation]
     function = task.function
     if function is not None and function.id not in member.functions:
         member.functions.add(function.id)
-        sends.append(function)
+        state.effects.sends[member.incarnation].append(function)
     options = task.options
     inputs = tuple(map(_input, task.dependencies)) if task.dependencies else ()
     assigned = AssignedTask(
@@ -71,8 +70,13 @@ def hand_out(state: State, task: Task, member: Member, now: float) -> None:
         options.timeout_s,
         options.output,
         options.resources,
+        options.once,
     )
-    sends.append(AssignTask(assigned))
+    if options.once:
+        once.hand(state, task, member)
+        once.hold_back(state, task, member, AssignTask(assigned))
+    else:
+        state.effects.sends[member.incarnation].append(AssignTask(assigned))
 
 
 def _input(dependency: Task) -> TaskInput:
@@ -113,7 +117,7 @@ def _rank(queue: list[QueueEntry], number: int) -> tuple[int, bool, int, int]:
 def _hand_out_next(state: State, queue: list[QueueEntry], now: float) -> bool:
     task = queue[0][3]
     names = placement.restriction(state, task.options)
-    if names or task.options.resources:
+    if names or task.options.resources or task.options.once:
         member = placement.choose_among(state, task, names, now)
     else:
         member = placement.choose(state, task, now)
@@ -129,7 +133,7 @@ def _reserve(state: State, stuck: list[list[QueueEntry]]) -> None:
     chosen: dict[Member, None] = {}
     for queue in stuck:
         options = queue[0][3].options
-        if options.resources:
+        if options.resources or options.once:
             names = placement.restriction(state, options)
             fitting = [member for member in state.members.values() if _lacks_a_slot(member, names, options.resources)]
             fitting.sort(key=lambda member: (member not in state.reserved, member.occupancy_s))

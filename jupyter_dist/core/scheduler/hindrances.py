@@ -57,6 +57,8 @@ def of_queued(looking: Looking, task: Task) -> Iterator[str]:
     state = looking.state
     if task in state.suspects:
         yield from _suspicion(state, task)
+    if task in state.once.in_doubt and task.spent is not None:
+        yield f"it must not run twice, and may have begun on {task.spent.worker} ({task.spent.host}): that is awaited"
     usable = [member for member in state.members.values() if member.state == "running"]
     if not usable:
         yield from no_workers(looking)

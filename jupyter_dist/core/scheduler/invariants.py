@@ -218,6 +218,22 @@ def work_is_conserved(state: State) -> Iterator[str]:
             yield f"{suspect}, a suspect, is queued although a worker it could have to itself is empty"
 
 
+def once_agrees(state: State) -> Iterator[str]:
+    """Find what is not run twice and is on its way again although its code began, or nobody knows."""
+    in_doubt = state.once.in_doubt
+    for task in state.tasks.values():
+        spent = task.spent
+        if task.options.once and task.state == PROCESSING and (spent is None or spent.attempt != task.attempt):
+            yield f"{task} is with a worker, and {spent} is noted"
+        if task.state in (WAITING, QUEUED) and (spent is not None) != (task in in_doubt):
+            yield f"{task} is on its way, in doubt {task in in_doubt}, and {spent} is noted"
+    if any(task.state not in (WAITING, QUEUED) for task in in_doubt):
+        yield f"{list(in_doubt)} are in doubt"
+    for attempt, unsent in state.once.unsent.items():
+        if unsent.task.attempt != attempt or unsent.task.member is not unsent.member:
+            yield f"attempt {attempt} of {unsent.task} is to be sent, which says otherwise"
+
+
 def store_agrees(state: State) -> Iterator[str]:
     """No object of the store is freed while a task's value is in it."""
     used = {task.stored for task in state.tasks.values() if task.stored}
@@ -313,6 +329,7 @@ RULES = (
     functions_agree,
     work_is_conserved,
     store_agrees,
+    once_agrees,
     code_agrees,
     ledger_agrees,
     coordination_agrees,

@@ -152,8 +152,9 @@ class Ledger:
 
     def trials(self, task: Task) -> None:
         """Note what a task has behind it."""
-        if task.certificates or task.retries_left != task.options.retries:
-            self._write_row(task, TRIALS, task.key, TrialsRecord(task.retries_left, task.certificates, task.erred_by))
+        if task.certificates or task.retries_left != task.options.retries or task.spent is not None:
+            record = TrialsRecord(task.retries_left, task.certificates, task.erred_by, task.spent)
+            self._write_row(task, TRIALS, task.key, record)
         else:
             self._remove_row(task, TRIALS, task.key)
 

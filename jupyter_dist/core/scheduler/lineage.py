@@ -7,11 +7,11 @@ chain of a million steps.
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import keeping
+from jupyter_dist.core.scheduler import keeping, once
 from jupyter_dist.core.scheduler.arcs import ACTIVE, ERRED, FORGOTTEN, MEMORY, PROCESSING, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Task
 from jupyter_dist.core.scheduler.state import State
-from jupyter_dist.messages import ErrorInfo, ErrorView, FreeKeys, KeyErred, KeyFinished, StopAttempt
+from jupyter_dist.messages import ErrorInfo, ErrorView, FreeKeys, KeyErred, KeyFinished
 
 
 def activate(state: State, task: Task, now: float) -> None:
@@ -41,7 +41,7 @@ def impossible(task: Task) -> ErrorInfo | None:
             return dependency.error
     if task.function is None:
         return describe_loss(task, "its last future was dropped, and it was let go")
-    return None
+    return once.describe_over(task) if once.is_over(task) else None
 
 
 def describe_loss(task: Task, reason: str) -> ErrorInfo:
@@ -144,6 +144,7 @@ def _hand_error_on(state: State, task: Task) -> None:
 
 def forgive(state: State, task: Task, now: float) -> None:
     """Make an erred task as if it were new; whoever does this activates it."""
+    task.spent = None
     _clear_error(state, task)
     state.move(task, RELEASED, now)
 
@@ -168,7 +169,7 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
             continue
         if task.state != RELEASED:
             was_active = task.state in ACTIVE
-            _let_go(state, task, force=force)
+            _let_go(state, task, now, force=force)
             state.move(task, RELEASED, now)
             if was_active:
                 stack.extend(task.needs)
@@ -177,11 +178,11 @@ def release(state: State, tasks: Iterable[Task], now: float, *, force: bool = Fa
             stack.extend(needed for needed in task.needs if not needed.is_lineage)
 
 
-def _let_go(state: State, task: Task, *, force: bool) -> None:
-    if task.state == PROCESSING and task.member is not None:
-        member, attempt = task.member, task.attempt
-        state.detach(task, zombie=True)
-        state.say(member.incarnation, StopAttempt(attempt, force))
+def _let_go(state: State, task: Task, now: float, *, force: bool) -> None:
+    if task.spent is not None:
+        once.let_go(state, task)
+    if task.state == PROCESSING:
+        state.give_up(task, now, force=force)
     elif task.state == MEMORY:
         for member in task.holders:
             state.drop_replica(task, member)

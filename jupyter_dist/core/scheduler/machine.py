@@ -14,6 +14,7 @@ from jupyter_dist.core.scheduler import (
     compaction,
     completion,
     dispatch,
+    doubt,
     explaining,
     invariants,
     keeping,
@@ -181,6 +182,8 @@ FIRST: dict[type, Handler] = {
     OpenSession: membership.on_open_session,
 }
 
+LOOK_S_MIN = 0.01  # between two looks at who has fallen silent
+
 
 def _grant_asked(state: State, now: float) -> None:
     asked, state.moves.asked = state.moves.asked, []
@@ -224,7 +227,8 @@ class SchedulerMachine:
         self.state = State(settings, epoch, cluster, now, wall_offset_s)
         self.state.detached = detached
         self.state.versions = versions or {}
-        self._ticked_s = self._seen_s = now
+        self._seen_s = now
+        self._look_s = now + settings.heartbeat_s  # when to look for what has fallen silent or run out
 
     def handle(self, source: int, events: Sequence[Event], now: float) -> Effects:
         """Take what came from one connection, in order, and return what to do."""
@@ -291,6 +295,8 @@ class SchedulerMachine:
     def written(self, number: int, now: float) -> None:
         """Note that the changes of all batches up to this one are on the disk; `tick` tells those who wait for it."""
         self.state.ledger.on_written(number, now)
+        if self.state.once.unsent:
+            self.state.once.send_at_s = now
 
     def on_trouble(self, words: str, now: float) -> None:
         """Note why nothing is written down any more; watchers hear of it with the next `tick`."""
@@ -305,6 +311,8 @@ class SchedulerMachine:
             _grant_asked(state, now)
         if state.doubtful and replay.is_recovered(state, now):
             replay.give_up_doubtful(state, now)
+        if state.once.in_doubt and replay.is_recovered(state, now):
+            doubt.give_up(state, now)
         if state.moves.is_active:
             retiring.advance(state, now)
             moving.advance(state, now)
@@ -317,8 +325,7 @@ class SchedulerMachine:
             submission.drop_functions(state)
         if state.freed and state.nannies:
             lifetime.free_objects(state)
-        if compaction.is_due(state):
-            compaction.compact(state)
+        compaction.compact(state)
         effects, state.effects = state.effects, Effects()
         effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
         return effects
@@ -326,10 +333,11 @@ class SchedulerMachine:
     def deadline(self) -> float | None:
         """Return when `tick` is due."""
         state = self.state
-        due_s = self._ticked_s + state.settings.heartbeat_s
+        due_s = self._look_s
         for other_s in (
             observing.deadline(state),
             state.retract_at_s,
+            state.once.send_at_s,
             state.ledger.ack_due_s,
             state.recover_until_s,
             state.adaptation.due_s if state.adaptation is not None else None,
@@ -343,9 +351,11 @@ class SchedulerMachine:
         """Do what time asks for."""
         state = self.state
         self._note_time(now)
-        if now - self._ticked_s >= state.settings.heartbeat_s:
-            self._ticked_s = now
+        if state.once.send_at_s is not None:
+            doubt.send_written(state, now)
+        if now >= self._look_s:
             membership.on_tick(state, now)
+            self._look_s = max(now + LOOK_S_MIN, min(now + state.settings.heartbeat_s, membership.next_silent_s(state)))
             moving.on_tick(state, now)
             lifetime.on_tick(state, now)
             replay.settle_objects(state, now)

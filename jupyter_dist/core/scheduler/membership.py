@@ -4,7 +4,9 @@ A worker is given up by the first of: the end of its connection, its death certi
 is silent but, seen from its nanny, burning CPU is busy, not gone. All roads lead through `lose` to `recovery.resolve`.
 """
 
-from jupyter_dist.core.scheduler import code, lineage, recovery, rejoining, replay, submission
+from math import inf
+
+from jupyter_dist.core.scheduler import code, doubt, lineage, overdue, recovery, rejoining, replay, submission
 from jupyter_dist.core.scheduler.coordination import departures
 from jupyter_dist.core.scheduler.records import TASKS, Member, Nanny, Session
 from jupyter_dist.core.scheduler.state import State
@@ -44,6 +46,7 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
         return
     for older in tuple(state.members.values()):
         if older.name == message.name and older.pid == message.pid:
+            doubt.expect(state, older, now)
             lose(state, older, "it came back with a new connection", None, now)
         elif older.name == message.name:  # a process that is dead: its certificate may still be on its way
             on_worker_gone(state, older, "it came back as a new process", now)
@@ -57,6 +60,8 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
     state.say(incarnation, _welcome(state, incarnation, message.name))
     code.greet(state, member)
     rejoining.take_back(state, member, message, now)
+    if state.once.in_doubt:
+        doubt.on_return(state, member, message, now)
 
 
 def admit_parked(state: State, now: float) -> None:
@@ -79,7 +84,8 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
     """Note the end of a worker's connection; while its nanny may tell how it died, what it ran waits for that word."""
     if member.state == "dying":
         return
-    if (member.processing or member.waiting) and nanny_of(state, member) is not None:
+    may_be_told = nanny_of(state, member) is not None or doubt.has_any(member)
+    if (member.processing or member.waiting) and may_be_told:
         member.state = "dying"
         member.resolve_by_s = now + state.settings.certificate_wait_s
         state.refresh(member)
@@ -129,6 +135,13 @@ def on_pulse(state: State, nanny: Nanny, message: Pulse, now: float) -> None:
     stopped = [pulse.worker for pulse in message.workers if pulse.state == "stopped"]
     connected = {member.name for member in state.members.values()} if stopped else set()
     nanny.strays = {name: nanny.strays.get(name, now) for name in stopped if name not in connected}
+    for member in [member for member in state.members.values() if member.nanny == nanny.name]:
+        seen = next(
+            (pulse for pulse in message.workers if (pulse.worker, pulse.pid) == (member.name, member.pid)), None
+        )
+        why = overdue.on_pulse(state, member, seen, now) if seen is not None and member.state != "dying" else ""
+        if why:
+            replace(state, member, why, now)
 
 
 def replace_strays(state: State, nanny: Nanny, now: float) -> None:
@@ -153,6 +166,8 @@ def on_worker_died(state: State, nanny: Nanny, message: WorkerDied, now: float) 
         if member.name == certificate.worker and member.pid == certificate.pid:
             lose(state, member, certificate.words, certificate, now)
             state.effects.closes[member.incarnation] = certificate.words
+    if state.once.in_doubt:
+        recovery.on_certificate(state, certificate, now)
 
 
 # -- clients ---------------------------------------------------------------------------------------------------------
@@ -227,6 +242,12 @@ def on_tick(state: State, now: float) -> None:
         else:
             close_session(state, session, now)
     departures.on_tick(state, now)
+
+
+def next_silent_s(state: State) -> float:
+    """Return when the next worker is given up, if no more is heard of it."""
+    heard = (max(member.heard_s, member.busy_s) for member in state.members.values() if member.state != "dying")
+    return min(heard, default=inf) + state.settings.lease_s
 
 
 def is_worker(state: State, pid: int) -> bool:

@@ -29,10 +29,11 @@ def choose(state: State, task: Task, now: float) -> Member | None:
 def choose_among(state: State, task: Task, names: tuple[str, ...], now: float) -> Member | None:
     """Return the best worker of those named (of all, if none is) that has room, and the resources.
 
-    What needs resources waits for a free slot: it would hold them in hand, where nobody has any use of them.
+    What needs resources waits for a free slot: it would hold them in hand, where nobody has any use of them. So does what
+    is not run twice: of what a worker has in hand nobody knows whether it began, should the worker be lost.
     """
     needed = task.options.resources
-    pools = (state.idle,) if needed else (state.idle, state.open)
+    pools = (state.idle,) if needed or task.options.once else (state.idle, state.open)
     candidates = [member for pool in pools for member in pool if suits(member, names, needed)]
     return _cheapest(task, candidates, now) if candidates else None
 

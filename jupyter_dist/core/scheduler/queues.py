@@ -13,7 +13,8 @@ from jupyter_dist.core.scheduler.records import Task
 QUEUE_SLACK_MAX = 1000  # dead entries a queue may hold before it is rebuilt
 
 QueueEntry = tuple[int, int, int, Task]
-Restriction = tuple[tuple[str, ...], bool, Amounts]  # workers, whether others may when these are gone, resources
+# workers, whether others may when these are gone, resources, whether it is not given in hand
+Restriction = tuple[tuple[str, ...], bool, Amounts, bool]
 
 
 def is_live(entry: QueueEntry) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import KeysView, Sequence
 
 from jupyter_dist.core.resources import Amounts, is_within
 from jupyter_dist.core.scheduler.arcs import RELEASED, STATES, TaskState
-from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, TaskOptions
+from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, Spent, TaskOptions
 
 
 class Group:
@@ -76,6 +76,7 @@ class Task:
         "retries_left",
         "sessions",
         "since_s",
+        "spent",
         "state",
         "stored",
         "submission",
@@ -116,6 +117,7 @@ class Task:
         self.losses: tuple[DeathCertificate, ...] = ()  # deaths of its workers that what it submitted caused
         self.erred_by = 0  # the newest attempt that raised: what it says again, after a connection broke, is known
         self.made_by = 0  # the attempt whose value was taken, also when that is gone by now
+        self.spent: Spent | None = None  # who was given it, when it is not run twice; see `once`
         self.tally = NO_TALLY  # of its label
         self.submission: Group | None = None  # where it stands in the journal
         self.batch: Group | None = None  # where its value does
@@ -152,6 +154,7 @@ class Member:
         "asked",
         "busy_s",
         "cpu_percent",
+        "ends_by_s",
         "functions",
         "heard_s",
         "held",
@@ -167,6 +170,7 @@ class Member:
         "name",
         "nanny",
         "occupancy_s",
+        "overran",
         "pid",
         "processing",
         "received",
@@ -178,6 +182,7 @@ class Member:
         "spilled_bytes",
         "state",
         "trouble",
+        "unsent",
         "waiting",
         "withdrawing",
         "zombies",
@@ -205,6 +210,9 @@ class Member:
         self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for
+        self.ends_by_s: dict[int, float] = {}  # attempts that shall end, and when they are overdue
+        self.overran = 0  # the attempt for which its nanny was asked to end it
+        self.unsent = 0  # how many attempts it was not told of yet
         self.occupancy_s = 0.0  # expected seconds of work assigned
         self.held: dict[Task, None] = {}
         self.functions: set[str] = set()

@@ -10,17 +10,20 @@ Tasks that wait for each other cannot all be alone, so a death may leave several
 `CHARGES_MAX` it is enough. As often a task may lose its worker by what it submitted and waits for: that may be another
 task with each of its runs, which nobody has seen before. This is counted for as long as the task is known, also over
 results that were lost: else tasks whose results die with the worker would bring forth new killers for ever.
+
+A task that is not run twice (`once`) errs at the first death at which its code may have begun, alone or not.
 """
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import lineage
+from jupyter_dist.core.scheduler import doubt, lineage, once, overdue
 from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED, RELEASED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import STORE, DeathCertificate, ErrorInfo, FreeKeys, KeyLost
 
 CHARGES_MAX = 10
+NOBODY = "nobody has it any more"
 BLAMING_CAUSES = frozenset({"exit", "signal", "memory"})  # deaths a task can cause; "asked" is not one
 
 
@@ -42,8 +45,13 @@ def resolve(state: State, member: Member, certificate: DeathCertificate | None, 
     for attempt, task in current.items():
         if task.attempt != attempt or task.member is not member:
             continue  # released just now: only a task that was convicted needed it
+        if task.options.once:
+            _resolve_once(state, task, member, certificate, now)
+            continue
         state.detach(task)
-        if certificate is not None and attempt in charged:
+        if certificate is not None and overdue.is_overrun(member, attempt, certificate):
+            overdue.fail_overrun(state, task, certificate, now)
+        elif certificate is not None and attempt in charged:
             _suspect(state, task, certificate, now, is_alone=len(charged) == 1)
         elif certificate is not None and task in forebears:
             _bereave(state, task, forebears[task], certificate, now)
@@ -64,13 +72,52 @@ def charged_attempts(certificate: DeathCertificate | None) -> tuple[int, ...]:
 
 def _suspect(state: State, task: Task, certificate: DeathCertificate, now: float, *, is_alone: bool) -> None:
     task.certificates = (*task.certificates, certificate)
-    deaths = len(task.certificates)
+    deaths = sum(certified.cause in BLAMING_CAUSES for certified in task.certificates)
     if deaths >= CHARGES_MAX or (is_alone and deaths >= state.settings.crash_limit):
         lineage.fail(state, task, conviction(task), now, certificate.worker)
     else:
         state.ledger.trials(task)
         state.record_task("retried", now, task, certificate.worker, certificate.words)
         lineage.requeue(state, task, now)
+
+
+def _resolve_once(state: State, task: Task, member: Member, certificate: DeathCertificate | None, now: float) -> None:
+    attempt = task.attempt
+    is_unsent = attempt in state.once.unsent
+    state.detach(task)
+    if is_unsent or not once.may_have_begun(attempt, certificate):
+        state.record_task("retried", now, task, member.name)
+        doubt.take_back(state, task, now)
+    elif certificate is not None and overdue.is_overrun(member, attempt, certificate):
+        task.certificates = (certificate,)
+        doubt.lose(state, task, overdue.describe(task), now, member.name)
+    else:
+        doubt.lose(state, task, _describe_end(task, attempt, certificate, member.name), now, member.name)
+
+
+def _describe_end(task: Task, attempt: int, certificate: DeathCertificate | None, worker: str) -> ErrorInfo:
+    """Return the error of an attempt that may have begun on a worker that is dead."""
+    if certificate is None:
+        return once.describe(task, f"{worker} was lost, and nobody knows how far it was")
+    if certificate.ended is None:
+        return once.describe(task, certificate.words)
+    if charged_attempts(certificate) == (attempt,):
+        task.certificates = (certificate,)
+        return conviction(task)
+    if attempt in certificate.ended:
+        return once.describe(task, f"its result is lost: {certificate.words}", "ran")
+    return once.describe(task, certificate.words, "was running")
+
+
+def on_certificate(state: State, certificate: DeathCertificate, now: float) -> None:
+    """Decide about tasks in doubt whose worker is known to be dead."""
+    for task in doubt.given_to(state, certificate.worker, certificate.pid):
+        attempt = task.spent.attempt if task.spent is not None else 0
+        if once.may_have_begun(attempt, certificate):
+            error = _describe_end(task, attempt, certificate, certificate.worker)
+            doubt.lose(state, task, error, now, certificate.worker)
+        else:
+            once.renew(state, task)
 
 
 def _forebears(state: State, tasks: Iterable[Task]) -> dict[Task, Task]:
@@ -105,6 +152,8 @@ def conviction(task: Task) -> ErrorInfo:
     times = len(task.certificates)
     alone = ", the last time alone" if len(charged_attempts(last)) == 1 else ", each time beside others"
     text = f"{task.label} ({task.key}) killed the process that ran it {times} times{alone}. {last.words}"
+    if task.options.once:
+        text = f'{task.label} ({task.key}) killed the process that ran it, and is not run twice (rerun="never"). {last.words}'
     if last.output:
         text += f"\nIts last output:\n{last.output}"
     if last.stack:
@@ -137,12 +186,15 @@ def lose_if_gone(state: State, task: Task, now: float, reason: str = "") -> None
         return
     _lose(state, task, now, reason)
     if task.function is None:
-        lineage.fail(state, task, lineage.describe_loss(task, reason or "nobody has it any more"), now)
+        lineage.fail(state, task, lineage.describe_loss(task, reason or NOBODY), now)
+    elif once.is_over(task) and state.recover_until_s is None:
+        lineage.fail(state, task, once.describe(task, f"its result is gone: {reason or NOBODY}", "ran"), now)
     else:
         lineage.activate(state, task, now)
 
 
 def _lose(state: State, task: Task, now: float, reason: str) -> None:
+    once.close(state, task)
     state.move(task, RELEASED, now)
     state.record_task("lost", now, task, detail=reason)
     for incarnation, wish in state.wishes(task):

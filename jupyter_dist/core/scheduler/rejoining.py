@@ -6,7 +6,7 @@ on the worker. A task whose value was taken once accepts that value alone: a val
 by another. One that has none yet accepts the first there is.
 """
 
-from jupyter_dist.core.scheduler import lineage
+from jupyter_dist.core.scheduler import doubt, lineage, once
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
@@ -25,6 +25,8 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
             _supersede(state, task, now)
         if task is not None and _may_go_on(task, member, attempt, takes=attempt in holding):
             state.assign(task, member, now, attempt)
+            if task.options.once:
+                once.hand(state, task, member)
             if attempt in member.holding and attempt not in holding:
                 member.holding[attempt] = ()  # it has ended, which is said next: what it took others may have
         else:
@@ -33,15 +35,17 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
                 member.holding[attempt] = holding[attempt]
             if key:
                 state.say(member.incarnation, StopAttempt(attempt))
+            if task is not None and task.options.once:
+                doubt.refuse(state, task, now)
+    ends_by_s = now + state.settings.stop_grace_s
+    member.ends_by_s = {attempt: ends_by_s for attempt in message.stopping if attempt in dict(message.running)}
     state.refresh(member)
 
 
 def _supersede(state: State, task: Task, now: float) -> None:
     """Give an attempt up that was said to run, for a newer one: there is none before the end of the older is known."""
     if task.member is not None:
-        member, attempt = task.member, task.attempt
-        state.detach(task, zombie=True)
-        state.say(member.incarnation, StopAttempt(attempt))
+        state.give_up(task, now)
         lineage.requeue(state, task, now)
 
 
@@ -68,11 +72,11 @@ def _take_held(state: State, member: Member, held: HeldResult, now: float) -> bo
 
 
 def _finish(state: State, task: Task, member: Member, held: HeldResult, now: float) -> None:
-    if task.state == PROCESSING and task.member is not None:
-        other, attempt = task.member, task.attempt
-        state.detach(task, zombie=True)
-        state.say(other.incarnation, StopAttempt(attempt))
+    if task.state == PROCESSING:
+        state.give_up(task, now)
     task.made_by = held.attempt
+    if task.options.once:
+        once.take(state, task, held.attempt, member)
     state.set_value(task, None, held.nbytes, held.type_name)
     state.move(task, MEMORY, now)
     state.hold(task, member)

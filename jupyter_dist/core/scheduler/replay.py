@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from jupyter_dist.core.scheduler import keeping, lineage
+from jupyter_dist.core.scheduler import doubt, keeping, lineage
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.ledger import is_gone, orders_of
@@ -78,6 +78,7 @@ def restore(state: State, records: Records, now: float) -> None:
     if any(records.values()):
         state.recover_until_s = now + state.settings.lease_s
     _settle(state, now)
+    doubt.restore(state)
     if state.tasks:
         state.admit_at_s = now + CLAIM_S
         state.record("recovered", now, f"a new scheduler took over {len(state.tasks):,} tasks")
@@ -209,6 +210,7 @@ def _restore_errors(state: State, records: Records, now: float) -> None:
             continue
         state.ledger.adopt_row(key, TRIALS, key)
         task.retries_left, task.certificates, task.erred_by = trials.retries_left, trials.certificates, trials.erred_by
+        task.spent = trials.spent
     for key, error in _of(records, ERROR, ErrorInfo).items():
         task = state.tasks.get(key)
         if task is None or task.state != RELEASED:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import lineage, moving
+from jupyter_dist.core.scheduler import doubt, lineage, moving, once
 from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED
 from jupyter_dist.core.scheduler.dispatch import withdraw
 from jupyter_dist.core.scheduler.goals import goal, list_going
@@ -32,8 +32,9 @@ from jupyter_dist.messages import (
     RestartWorkers,
     RetireWorkers,
     SetWorkers,
-    StopAttempt,
 )
+
+IN_THE_WAY = "its worker was to leave, without which what it waited for could not begin"
 
 
 def choose_leaving(members: Iterable[Member], count: int) -> list[Member]:
@@ -212,17 +213,20 @@ def _is_in_the_way(state: State, member: Member) -> bool:
         return bool(state.counts[QUEUED]) and coming <= 0
     return any(
         suits_ever(member, names, needed) and not any(suits_ever(other, names, needed) for other in running)
-        for (names, loose, needed), queue in state.restricted.items()
+        for (names, loose, needed, _once), queue in state.restricted.items()
         if not loose and any(map(is_live, queue))
     )
 
 
 def _give_back_waiting(state: State, member: Member, now: float) -> None:
     """Have what waits on a worker run elsewhere: what it waits for would never come."""
-    for attempt, task in tuple(member.waiting.items()):
-        if task is not None:
-            state.detach(task, zombie=True)
-            state.say(member.incarnation, StopAttempt(attempt))
+    for task in tuple(member.waiting.values()):
+        if task is None:
+            continue
+        state.give_up(task, now)
+        if task.options.once:
+            doubt.lose(state, task, once.describe(task, IN_THE_WAY, "waited"), now, member.name)
+        else:
             state.record_task("retried", now, task, member.name)
             lineage.requeue(state, task, now)
 

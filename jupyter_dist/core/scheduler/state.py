@@ -31,11 +31,12 @@ from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
+from jupyter_dist.core.scheduler.once_table import OnceTable
 from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import FunctionEntry, Member, Nanny, PendingRestart, Session, Tally, Task
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import FreeKeys, FunctionBody, Message, RegisterWorker, TaskOptions
+from jupyter_dist.messages import FreeKeys, FunctionBody, Message, RegisterWorker, StopAttempt, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -96,6 +97,7 @@ class State:
 
         self.ledger = Ledger()
         self.recover_until_s: float | None = None  # until when nothing is handed out: workers may still come back
+        self.once = OnceTable()  # of tasks that are not run twice
         self.doubtful: dict[Task, None] = {}  # cannot be made, unless they bring it or what needs it
         self.admit_at_s: float | None = None  # when workers are let in that came before all clients were back
         self.parked: dict[int, RegisterWorker] = {}  # these
@@ -215,9 +217,10 @@ class State:
 
     def queue_of(self, options: TaskOptions) -> list[QueueEntry]:
         """Return the queue that tasks with these options are in."""
-        if not options.workers and not options.resources:
+        if not options.workers and not options.resources and not options.once:
             return self.queue
-        return self.restricted.setdefault((options.workers, options.loose, options.resources), [])
+        restriction = (options.workers, options.loose, options.resources, options.once)
+        return self.restricted.setdefault(restriction, [])
 
     def _leave_suspects(self, task: Task, to: TaskState) -> None:
         if to != PROCESSING:
@@ -268,6 +271,7 @@ class State:
         self.queue.clear()
         self.restricted.clear()
         self.suspects.clear()
+        self.once.in_doubt.clear()
         self.doubtful.clear()
         self.chronicle.errors.clear()
         self.inline_bytes = 0
@@ -417,6 +421,8 @@ class State:
         if member is None:
             return
         attempt = task.attempt
+        if self.once.unsent and self.once.take(attempt) is not None:
+            zombie = False  # the worker has never heard of it
         if attempt in member.waiting:
             del member.waiting[attempt]
             if zombie:
@@ -434,6 +440,17 @@ class State:
         task.member = None
         task.attempt = 0
         self.refresh(member)
+
+    def give_up(self, task: Task, now: float, *, force: bool = False) -> None:
+        """Have a task's attempt be nobody's any more; its worker gives it back or lets it end, by force at once."""
+        member, attempt = task.member, task.attempt
+        if member is None:
+            return
+        self.detach(task, zombie=True)
+        self.say(member.incarnation, StopAttempt(attempt, force))
+        timeout_s = 0.0 if force else task.options.timeout_s
+        if force or timeout_s:
+            member.ends_by_s[attempt] = now + timeout_s + self.settings.stop_grace_s
 
     def bury_zombie(self, member: Member, attempt: int) -> bool:
         """Free the slot of an attempt nobody wanted. Return whether it had one."""
@@ -463,7 +480,7 @@ class State:
             self.idle.pop(member, None)
             settings = self.settings
             short = member.occupancy_s < slots * settings.hand_s and load < slots * settings.hand_max
-            if (load <= slots or short) and member not in self.reserved:
+            if (load <= slots or short) and member not in self.reserved and not member.unsent:
                 self.open[member] = None
             else:
                 self.open.pop(member, None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jupyter_dist.core.scheduler import keeping, lineage, recovery
+from jupyter_dist.core.scheduler import keeping, lineage, once, recovery
 from jupyter_dist.core.scheduler.arcs import ERRED, FORGOTTEN, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import State
@@ -53,6 +53,8 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
             specs.append(spec)
         else:
             state.ledger.want(session, task, spec.wish)
+            if task.state == RELEASED:
+                once.renew(state, task)  # its user wants it to run
         state.want(session, task, spec.wish)
         tell_now(state, session, task)
         lineage.activate(state, task, now)
@@ -147,7 +149,10 @@ def drop_functions(state: State) -> None:
 
 
 def on_cancel(state: State, session: Session, message: Cancel, now: float) -> None:
-    """Give tasks up for a client, and with them what it made from them; others who want them keep them."""
+    """Give tasks up for a client, and with them what it has yet to make from them; others who want them keep them.
+
+    What was made from them before stays: an input of it may be made again only because somebody asked for that alone.
+    """
     given_up: dict[Task, None] = {}
     stack = [state.tasks[key] for key in message.keys if key in state.tasks]
     while stack:
@@ -156,7 +161,7 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
             continue
         given_up[task] = None
         if all(other.id == session.id for other in task.sessions):
-            stack.extend(task.dependents or ())
+            stack.extend(other for other in task.dependents or () if other.state not in (MEMORY, ERRED))
     wishes = tuple(session.wants[task] for task in given_up)
     for task in given_up:
         state.unwant(session, task)
@@ -188,6 +193,9 @@ def on_retry(state: State, session: Session, message: RetryKeys, now: float) -> 
         if task.state == ERRED and task not in again:
             again[task] = None
             stack.extend(task.dependencies)
+            culprit = state.tasks.get(task.error.key) if task.error is not None else None
+            if culprit is not None and culprit.state == RELEASED:
+                once.renew(state, culprit)
     for task in again:
         lineage.forgive(state, task, now)
     for task in again:

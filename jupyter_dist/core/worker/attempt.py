@@ -39,7 +39,7 @@ ARCS: Mapping[tuple[AttemptState, Step], AttemptState] = {
 class Attempt:
     """What a worker knows of one attempt."""
 
-    __slots__ = ("deadline", "function", "inputs", "missing", "state", "stopped", "task", "timed_out")
+    __slots__ = ("deadline", "function", "inputs", "interrupted", "missing", "state", "stopped", "task", "timed_out")
 
     def __init__(self, task: AssignedTask, function: FunctionBody) -> None:
         self.task = task
@@ -50,6 +50,7 @@ class Attempt:
         self.deadline = 0.0  # 0: may run for ever, or does not run yet
         self.stopped = False  # nobody wants its result
         self.timed_out = False
+        self.interrupted = False  # its slot was told to end it
 
     def step(self, step: Step) -> None:
         """Move along an arc of the table.

@@ -159,6 +159,14 @@ class WorkerMachine:
         """Return what the attempts that run take of the worker's resources."""
         return rejoining.list_holding(self._state)
 
+    def list_stopping(self) -> tuple[int, ...]:
+        """Return the attempts that run although they were interrupted."""
+        return rejoining.list_stopping(self._state)
+
+    def list_spent(self) -> tuple[int, ...]:
+        """Return what a scheduler is told besides: the attempts of tasks that are not run twice that have ended."""
+        return rejoining.list_spent(self._state)
+
     def count_held(self) -> tuple[int, int]:
         """Return how many results are held, and their bytes."""
         return len(self._state.held), self._state.held_bytes
@@ -168,10 +176,10 @@ class WorkerMachine:
         return self._state.memory.spilled_bytes
 
     def _finish(self, now: float) -> Effects:
-        if self._state.queued:
-            start_fetches(self._state, now)
         if self._state.memory.limit:
             memory.settle(self._state, now)
+        if self._state.queued:
+            start_fetches(self._state, now)  # last: attempts that are given back leave room for others' inputs
         effects = self._state.take_effects()
         rejoining.note_said(self._state, effects.says, is_heard=bool(self._link))
         if not self._link:

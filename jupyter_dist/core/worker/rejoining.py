@@ -2,7 +2,8 @@
 
 What runs goes on, what it holds stays. What has not begun is given back: the scheduler will hand it out again. What it
 said last may not have been heard, or may have been forgotten with the scheduler: every end of an attempt is kept until
-the scheduler says that it will not be forgotten (`Kept`), and said again after the next welcome.
+the scheduler says that it will not be forgotten (`Kept`), and said again after the next welcome. Of tasks that are not
+run twice it is kept besides that they have begun, whatever became of their results.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def note_said(state: State, says: list[Message], *, is_heard: bool) -> None:
         state.said += 1
         if isinstance(message, TaskFinished | TaskErred):
             is_wanted = message.attempt not in state.unwanted
+            if message.attempt in state.once:
+                state.once.discard(message.attempt)
+                state.spent.append((state.said, message.attempt))
             state.unwanted.discard(message.attempt)
             if is_wanted or not is_heard:
                 state.unkept.append(Said(state.said, message, is_wanted))
@@ -44,6 +48,8 @@ def on_kept(state: State, message: Kept) -> None:
     """Forget what the scheduler will not forget."""
     while state.unkept and state.unkept[0].number <= message.received:
         state.unkept.popleft()
+    while state.spent and state.spent[0][0] <= message.received:
+        state.spent.popleft()
 
 
 def on_stop(state: State, attempt: int) -> None:
@@ -57,6 +63,7 @@ def on_welcome(state: State) -> None:
     state.unwanted.update(said.reply.attempt for said in state.unkept if not said.is_wanted)
     state.unkept.clear()
     state.said = 0
+    state.spent = deque((0, attempt) for _number, attempt in state.spent)  # they were told of before any message
     state.memory.told = (False, "")
     waiting = [AttemptWaits(number) for number, attempt in state.attempts.items() if attempt.state == WAITING]
     leaving = [state.leaving] if state.leaving is not None else []
@@ -92,9 +99,19 @@ def list_kept(state: State) -> tuple[tuple[HeldResult, ...], tuple[tuple[int, st
     return held, (*going_on, *ended)
 
 
+def list_spent(state: State) -> tuple[int, ...]:
+    """Return the attempts of tasks that are not run twice that have ended, and that the scheduler may have forgotten."""
+    return tuple(attempt for _number, attempt in state.spent)
+
+
 def list_holding(state: State) -> tuple[tuple[int, Amounts], ...]:
     """Return what attempts take of the worker's resources; those that were stopped too: they have it until they end."""
     return tuple((number, attempt.task.resources) for number, attempt in _going_on(state) if attempt.task.resources)
+
+
+def list_stopping(state: State) -> tuple[int, ...]:
+    """Return the attempts whose slot was told to end them and has not yet."""
+    return tuple(number for number, attempt in _going_on(state) if attempt.interrupted)
 
 
 def _going_on(state: State) -> list[tuple[int, Attempt]]:

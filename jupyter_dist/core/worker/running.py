@@ -70,6 +70,7 @@ def on_stop(state: State, message: StopAttempt) -> None:
     if attempt.state == READY:
         state.effects.taken_back.append(TakeBack((message.attempt,), (), answer=True))
     if message.force:
+        attempt.interrupted = True
         state.effects.interrupts.append(message.attempt)
 
 
@@ -122,6 +123,7 @@ def on_ended(state: State, event: Ended) -> None:
         says.append(_explain_timeout(reply, attempt) if attempt.timed_out else reply)
     elif isinstance(reply, InputMissing):
         state.unwanted.discard(reply.attempt)
+        state.once.discard(reply.attempt)  # its code did not begin
         says.append(reply)
     elif attempt.stopped:
         says.append(msgspec.structs.replace(reply, value=None, nbytes=0))
@@ -158,4 +160,5 @@ def expire_attempts(state: State, now: float) -> None:
     """Interrupt the attempts that have run long enough."""
     for attempt in [attempt for attempt in state.timed.values() if attempt.deadline <= now]:
         state.expire_attempt(attempt)
+        attempt.interrupted = True
         state.effects.interrupts.append(attempt.task.attempt)

@@ -77,6 +77,8 @@ class State:
         self.said = 0  # messages on this connection to the scheduler
         self.unkept: deque[Said] = deque()  # what it may still forget
         self.unwanted: set[int] = set()  # attempts that were stopped and have ended just now
+        self.once: set[int] = set()  # attempts here that are of tasks that are not run twice, and have not ended
+        self.spent: deque[tuple[int, int]] = deque()  # those that have, as ``unkept``: number of the message, attempt
         self.leaving: Leaving | None = None  # since it was asked to end
         self.told_held: set[int] = set()  # attempts whose results were listed when this connection was made
         self._last_request = 0
@@ -96,6 +98,8 @@ class State:
     def add_attempt(self, task: AssignedTask, function: FunctionBody) -> Attempt:
         """Enter a new attempt, fetching, with nothing missing yet."""
         attempt = self.attempts[task.attempt] = Attempt(task, function)
+        if task.once:
+            self.once.add(task.attempt)
         return attempt
 
     def end_attempt(self, attempt: Attempt, step: Step) -> None:
@@ -103,6 +107,8 @@ class State:
         attempt.step(step)
         number = attempt.task.attempt
         del self.attempts[number]
+        if step == "given-back":
+            self.once.discard(number)
         if attempt.deadline:
             self.timed.pop(number, None)
         if attempt.task.inputs:

@@ -38,7 +38,7 @@ def function(label="f"):
     return FunctionBody(f"id-{label}", label, b"body")
 
 
-def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack="", waiting=()):
+def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output="", stack="", waiting=(), ended=None):
     return DeathCertificate(
         worker=worker,
         host="h",
@@ -52,6 +52,7 @@ def certificate(worker="w0", pid=1000, attempts=(), cause="signal", *, output=""
         words=f"{worker} died by {cause}",
         died_s=0.0,
         waiting=tuple(waiting),
+        ended=ended,
     )
 
 
@@ -128,18 +129,19 @@ class Bench:
         self.say(source, OpenSession(session or f"session-{source}", kind, "", linger_s, pid))
         return source
 
-    def pulse(self, nanny, name, state, cpu=0.0, pid=1000):
-        self.say(nanny, Pulse((ProcessPulse(name, pid, state, 0, cpu),)))
+    def pulse(self, nanny, name, state, cpu=0.0, pid=1000, inside=()):
+        self.say(nanny, Pulse((ProcessPulse(name, pid, state, 0, cpu, tuple(inside)),)))
 
     def beat(self, *workers):
         for worker in workers:
             self.say(worker, WorkerSample((), 0, 0.0, 0, 0))
 
-    def die(self, worker, nanny, attempts=(), cause="signal", *, waiting=()):
+    def die(self, worker, nanny, attempts=(), cause="signal", *, waiting=(), ended=None):
         """Have a worker die with a certificate: the connection first, as it mostly is."""
         member = self.state.members[worker]
         self.say(worker, Disconnected("end of stream"))
-        self.say(nanny, WorkerDied(certificate(member.name, member.pid, attempts, cause, waiting=waiting)))
+        died = certificate(member.name, member.pid, attempts, cause, waiting=waiting, ended=ended)
+        self.say(nanny, WorkerDied(died))
 
     # -- tasks
 

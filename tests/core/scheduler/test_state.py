@@ -98,8 +98,24 @@ def scenario_of_returns():
     bench.worker("other", held=held, running=((3, "runs"),))
 
 
+def scenario_of_doubt():
+    """Of a task that is not run twice nobody comes back to say whether it began."""
+    bench = Bench()
+    bench.submit(bench.client("c"), "a", once=True)
+    bench.worker()
+    bench.succeed()
+    bench.client("c")
+    bench.tick(bench.state.settings.lease_s)
+
+
 def test_each_arc_of_the_table_is_taken_in_some_scenario():
-    scenarios = (scenario_of_a_life, scenario_of_changed_minds, scenario_of_losses, scenario_of_returns)
+    scenarios = (
+        scenario_of_a_life,
+        scenario_of_changed_minds,
+        scenario_of_losses,
+        scenario_of_returns,
+        scenario_of_doubt,
+    )
     assert set().union(*map(observe_arcs, scenarios)) == ARCS
 
 

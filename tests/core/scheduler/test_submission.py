@@ -152,6 +152,20 @@ def test_cancel_of_an_input_others_want_keeps_its_dependents(bench):
     assert sorted(bench.state.tasks) == ["a", "b"]
 
 
+def test_cancel_of_an_input_that_is_made_again_keeps_what_was_made_from_it(bench):
+    client, worker = bench.client(), bench.worker()
+    bench.submit(client, "a")
+    wish = bench.submit(client, "b", "a")
+    bench.finish(worker, "a")
+    bench.finish(worker, "b")
+    bench.release(client, "a")
+    again = bench.submit(client, "a")
+    bench.say(client, Cancel(("a",)))
+    assert bench.heard(client, KeyCancelled)[0].wishes == (again,)
+    assert bench.states("a", "b") == ["released", "memory"]
+    assert bench.heard(client, KeyFinished)[-1].wish == wish
+
+
 @pytest.mark.parametrize("force", [True, False])
 def test_cancel_of_what_runs_and_its_dependents_interrupts_only_by_force(bench, force):
     client, worker = bench.client(), bench.worker()

@@ -254,6 +254,17 @@ def test_worker_above_the_pause_share_gives_back_what_has_not_begun_and_says_so_
     assert bench.running == [100]
 
 
+def test_paused_worker_that_gives_back_what_it_fetched_for_goes_on_with_a_copy():
+    bench = Bench(slots=1, fetches_max=1)
+    bench.assign(100)
+    bench.begin()
+    bench.assign(101, remote("elsewhere", "b"))
+    bench.hear(HoldCopy(1, "x", 1000, ("c",), 9, "bytes"))
+    assert [fetch.key for fetch in bench.fetches.values()] == ["elsewhere"]
+    bench.see(81_000)
+    assert [fetch.key for fetch in bench.fetches.values()][-1] == "x"
+
+
 def test_paused_worker_goes_on_below_the_spill_share_and_not_before():
     bench = Bench()
     bench.see(81_000)

@@ -1,6 +1,8 @@
 from jupyter_dist.core.worker.events import Began, Ended, Printed
 from jupyter_dist.messages import (
     ErrorInfo,
+    FreeKeys,
+    InputMissing,
     Kept,
     StopAttempt,
     TaskErred,
@@ -220,8 +222,21 @@ def test_what_an_attempt_takes_of_the_resources_is_told_until_it_ends():
     bench.disconnect()
     assert bench.machine.list_kept() == ((), ((1, ""),))
     assert bench.machine.list_holding() == ((1, (("GPU", 1.0),)),)
+    assert bench.machine.list_stopping() == ()
     bench.fail(1)
     assert bench.machine.list_holding() == ()
+
+
+def test_attempt_that_was_interrupted_is_told_as_such_until_it_ends():
+    bench = Bench()
+    bench.assign(1)
+    bench.begin()
+    bench.hear(StopAttempt(1, force=True))
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((), ((1, ""),))
+    assert bench.machine.list_stopping() == (1,)
+    bench.fail(1)
+    assert bench.machine.list_stopping() == ()
 
 
 def test_end_of_an_attempt_is_said_again_until_it_will_not_be_forgotten():
@@ -239,6 +254,41 @@ def test_end_of_an_attempt_is_said_again_until_it_will_not_be_forgotten():
     assert [said.attempt for said in bench.take_said()] == [2]
     bench.hear(Kept(1))
     bench.disconnect()
+    assert bench.machine.list_kept() == ((), ())
+
+
+def test_attempt_that_must_not_run_again_is_told_whatever_became_of_its_result():
+    bench = Bench(slots=2)
+    for attempt in (1, 2):
+        bench.assign(attempt, once=True)
+        bench.begin()
+    bench.finish(1, value=None, live=object(), nbytes=500)
+    bench.hear(StopAttempt(2))
+    bench.finish(2)
+    bench.hear(FreeKeys(("k1",)))
+    bench.disconnect()
+    assert bench.machine.list_kept() == ((), ())
+    assert bench.machine.list_spent() == (1, 2)
+    bench.link += 1
+    bench.hear(WELCOME)
+    bench.disconnect()
+    assert bench.machine.list_spent() == (1, 2)  # the scheduler may have died before it wrote that down
+    bench.link += 1
+    bench.hear(WELCOME)
+    bench.hear(Kept(0))
+    assert bench.machine.list_spent() == ()
+
+
+def test_attempt_that_must_not_run_again_and_has_not_begun_is_not_told():
+    bench = Bench()
+    bench.assign(1, remote("x", "a"), once=True)
+    bench.assign(2, once=True)
+    bench.assign(3, once=True)
+    bench.begin()
+    bench.running.remove(2)
+    bench.happen(Ended(InputMissing(2, "x", "a", "gone")))
+    bench.disconnect()
+    assert bench.machine.list_spent() == ()
     assert bench.machine.list_kept() == ((), ())
 
 
