@@ -17,14 +17,10 @@ from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import SubmissionRecord, TaskSpec
 
 
-def is_due(state: State) -> bool:
-    """Whether more can be set free than is allowed to lie about."""
-    ledger = state.ledger
-    return ledger.wasted_bytes - ledger.spared_bytes > state.settings.journal_waste_bytes_max
-
-
 def compact(state: State) -> None:
-    """Have the records written again of which at least half is needed by nobody."""
+    """Have the records written again of which at least half is needed by nobody, if more lies about than may."""
+    if state.ledger.wasted_bytes - state.ledger.spared_bytes <= state.settings.journal_waste_bytes_max:
+        return
     submissions: dict[Group, list[Task]] = defaultdict(list)
     batches: dict[Group, list[Task]] = defaultdict(list)
     for task in state.tasks.values():

@@ -317,8 +317,7 @@ class SchedulerMachine:
             submission.drop_functions(state)
         if state.freed and state.nannies:
             lifetime.free_objects(state)
-        if compaction.is_due(state):
-            compaction.compact(state)
+        compaction.compact(state)
         effects, state.effects = state.effects, Effects()
         effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
         return effects
