@@ -82,6 +82,7 @@ class Settings:
 
     # the scheduler's journal
     journal_queue_bytes_max: int = 256 * MIB  # unwritten records before the scheduler is to wait; 4 times that stops it
+    journal_waste_bytes_max: int = 32 * MIB  # in records of tasks that are gone, before the others are written anew
     journal_interval_s: float = 0.005  # between two commits: what comes and goes in between is not written
 
     # lifetime

@@ -5,7 +5,7 @@ soon, and the caller may try again; a `ProtocolError` (wrong secret, other versi
 """
 
 import asyncio
-import os
+from os import urandom
 
 from jupyter_dist.comm import inproc
 from jupyter_dist.comm.address import Address, InprocAddress, UnixAddress, parse_address
@@ -63,7 +63,7 @@ async def connect(
         It is no address.
     """
     target = parse_address(address)
-    connection = Connection.to_server(role, identity_cluster, secret, os.urandom(NONCE_BYTES), codec, settings)
+    connection = Connection.to_server(role, identity_cluster, secret, urandom(NONCE_BYTES), codec, settings)
     attempt = Attempt(connection, settings)
     try:
         async with asyncio.timeout(settings.handshake_s_max):

@@ -14,6 +14,7 @@ import socket
 import stat
 import struct
 from collections.abc import Callable, Mapping
+from os import urandom
 from pathlib import Path
 
 from jupyter_dist.comm import inproc
@@ -164,7 +165,7 @@ class Server:
             self._is_empty.set()
 
     def _new_wire(self) -> Wire:
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = urandom(NONCE_BYTES)
         connection = Connection.to_client(self._cluster, self._secret, nonce, self._codecs, self._settings)
         return Wire(connection, self._settings, self)
 

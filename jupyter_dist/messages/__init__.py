@@ -73,6 +73,7 @@ from jupyter_dist.messages.handshake import (
 from jupyter_dist.messages.journal import (
     CodeRecord,
     DataRecord,
+    GoneRecord,
     HostRecord,
     ItemRecord,
     JournalRecord,

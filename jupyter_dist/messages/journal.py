@@ -29,16 +29,27 @@ ITEM = 21  # key: the parcel's number
 VALUE = 22  # key: see `ValueRecord`
 TURN = 23  # key: the session's id, "/", the request's number
 REPLY = 24  # key: as `TURN`
+GONE = 19  # key: the submission's number
 
 
 class SubmissionRecord(Record):
-    """New tasks of one submission: ``first`` is the place of the first of them in the order of all tasks."""
+    """New tasks of one submission: ``first`` is the place of the first of them in the order of all tasks.
+
+    The others follow, unless ``orders`` says the place of each: some that were between them are gone.
+    """
 
     session: str
     function: str
     options: TaskOptions
     first: int
     tasks: tuple[TaskSpec, ...]
+    orders: tuple[int, ...] = ()
+
+
+class GoneRecord(Record):
+    """Which tasks of a submission are gone, while others are not: bit ``n % 8`` of byte ``n // 8`` is the n-th's."""
+
+    places: bytes
 
 
 class DataRecord(Record):
@@ -188,6 +199,7 @@ class ReplyRecord(Record):
 JournalRecord = (
     FunctionBody
     | SubmissionRecord
+    | GoneRecord
     | DataRecord
     | ResultsRecord
     | ErrorInfo
@@ -208,6 +220,7 @@ JournalRecord = (
 RECORDS: dict[int, type] = {
     FUNCTION: FunctionBody,
     SUBMISSION: SubmissionRecord,
+    GONE: GoneRecord,
     DATA: DataRecord,
     RESULTS: ResultsRecord,
     ERROR: ErrorInfo,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-import cloudpickle
+from cloudpickle import loads
 
 from jupyter_dist.core.worker.effects import Fetched, Inline, InputValue, Live, Opaque, ReadyTask
 from jupyter_dist.errors import PackingError
@@ -73,7 +73,7 @@ class Functions:
         try:
             return self._loaded[body.id]
         except KeyError:
-            function = cloudpickle.loads(body.body)
+            function = loads(body.body)
             if generation == code.generation:  # else it may have parts of both
                 self._loaded[body.id] = function
             return function
@@ -117,11 +117,11 @@ def _call(ready: ReadyTask, functions: Functions, inputs: Inputs) -> object:
 
 def _load_arguments(ready: ReadyTask, inputs: Inputs) -> tuple[Iterable[Any], Mapping[str, Any]]:
     if not inputs:
-        args, kwargs = cloudpickle.loads(ready.task.arguments)
+        args, kwargs = loads(ready.task.arguments)
         return args, kwargs
     values = {key: _load_input(value) for key, value in inputs.items()}
     with inputs_available(values):
-        args, kwargs = cloudpickle.loads(ready.task.arguments)
+        args, kwargs = loads(ready.task.arguments)
     return args, kwargs
 
 

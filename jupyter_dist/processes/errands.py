@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
 from types import CoroutineType
 
-import cloudpickle
+from cloudpickle import loads
 
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.errors import ProtocolError
 from jupyter_dist.messages import ErrorInfo, Ran, ReadStacks, RunCall, RunningStack, Stacks
+from jupyter_dist.processes.threads import start_thread
 from jupyter_dist.protocol.exceptions import describe_exception, describe_result_error
 from jupyter_dist.protocol.framing import Buffer
 from jupyter_dist.protocol.payload import pack_value
@@ -51,7 +51,7 @@ class Errands:
             return
         self._under_way += 1
         place = (asyncio.get_running_loop(), channel, message)
-        threading.Thread(target=self._go, args=place, name="errand", daemon=True).start()
+        start_thread("errand", self._go, *place)
 
     def _go(self, loop: asyncio.AbstractEventLoop, channel: Channel, message: RunCall | ReadStacks) -> None:
         outcome = self._run(message) if isinstance(message, RunCall) else self._look(message)
@@ -67,7 +67,7 @@ class Errands:
     def _run(message: RunCall) -> Answer:
         value: object = None
         try:
-            function, args, kwargs = cloudpickle.loads(message.call)
+            function, args, kwargs = loads(message.call)
             value = function(*args, **kwargs)
             if type(value) is CoroutineType:
                 value = asyncio.run(value)

@@ -71,6 +71,7 @@ class Exchange:
         spilled: SpillFolder | None = None,
     ) -> None:
         self.address = ""
+        self.is_closing = False
         self.errands = Errands(read_stacks)
         self._identity = identity
         self._settings = settings
@@ -99,6 +100,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Serve and fetch no more."""
+        self.is_closing = True
         for task in [*self._asking.values(), *self._storing]:
             task.cancel()
         await self._pool.close("the worker ends")
@@ -241,8 +243,14 @@ class _Holder:
         self._requests.clear()
 
     async def _answer_all(self) -> None:
-        while self._requests:
-            await self._exchange.answer(self._channel, self._requests.popleft())
+        try:
+            while self._requests:
+                await self._exchange.answer(self._channel, self._requests.popleft())
+        except Exception as error:  # noqa: BLE001 - who asked would wait for ever
+            self._channel.abort("this worker cannot answer any more")
+            if not self._exchange.is_closing:
+                words = {"message": "a worker's exchange fails", "exception": error, "handle": None}
+                asyncio.get_running_loop().call_exception_handler(words)
         self._answering = None
 
 

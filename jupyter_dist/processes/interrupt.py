@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import signal
-import threading
 from collections.abc import Callable
+from signal import pthread_kill
+from threading import Lock, get_ident
 from types import FrameType
 from typing import Protocol, TypeVar
 
@@ -60,7 +61,7 @@ class MainGuard:
     def __init__(self, stopping: set[int]) -> None:
         self._stopping = stopping
         self._armed = 0
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         signal.signal(STOP_SIGNAL, self._on_signal)
 
     def run(
@@ -88,7 +89,7 @@ class MainGuard:
         if self._armed != attempt:
             return False
         with contextlib.suppress(OSError):  # too many of them wait already
-            signal.pthread_kill(self._thread, STOP_SIGNAL)
+            pthread_kill(self._thread, STOP_SIGNAL)
         return True
 
     def pause(self) -> int:
@@ -117,14 +118,14 @@ class ThreadGuard:
         self._stopping = stopping
         self._armed = 0
         self._thread = 0
-        self._lock = threading.Lock()  # held while the exception is set: it is of this attempt, or it is not set
+        self._lock = Lock()  # held while the exception is set: it is of this attempt, or it is not set
 
     def run(
         self, attempt: int, work: Callable[[], OutcomeT], interrupted: Callable[[BaseException], OutcomeT]
     ) -> OutcomeT:
         """Run a task's code, open to `strike`."""
         outcome: OutcomeT | None = None
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         try:
             if not self._arm(attempt):
                 raise KeyboardInterrupt

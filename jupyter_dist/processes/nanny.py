@@ -286,15 +286,12 @@ class Nanny:
             match effect:
                 case StartProcess(name, epoch):
                     self._start(name, epoch)
-                case KillProcess(name, force):
-                    self._nursery.kill(name, signal.SIGKILL if force else signal.SIGTERM)
-                case AbortProcess(name):
-                    self._nursery.abort(name)
+                case KillProcess() | AbortProcess():
+                    self._end(effect)
                 case Bury():
                     self._bury(effect)
                 case Report(phase):
-                    guardian = self._guarding.pid if phase == READY else 0
-                    self._launcher.report(Progress(phase=phase, guardian=guardian))
+                    self._report(phase)
                 case Fail():
                     self._fail(effect)
                 case Say(text):
@@ -302,6 +299,15 @@ class Nanny:
                 case Stop():
                     self._is_over.set()
         self._arm()
+
+    def _end(self, effect: KillProcess | AbortProcess) -> None:
+        if isinstance(effect, AbortProcess):
+            self._nursery.abort(effect.name)
+        else:
+            self._nursery.kill(effect.name, signal.SIGKILL if effect.force else signal.SIGTERM)
+
+    def _report(self, phase: str) -> None:
+        self._launcher.report(Progress(phase=phase, guardian=self._guarding.pid if phase == READY else 0))
 
     def _arm(self) -> None:
         if self._timer is not None:

@@ -11,13 +11,14 @@ A capture keeps the tail: when more than its bound waits, the oldest text goes, 
 from __future__ import annotations
 
 import codecs
-import functools
 import io
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial, wraps
+from threading import RLock
 from typing import Any, TextIO
 
 CHUNK_CHARS = 4096  # small writes to one stream are joined up to about this size
@@ -44,7 +45,7 @@ class Capture:
         self._bytes_max = bytes_max
         self._note = note
         self._chunks: deque[Chunk] | None = None  # made by the first write: most tasks print nothing
-        self._lock = threading.RLock()  # reentrant: a finalizer may print in the middle of a print
+        self._lock = RLock()  # reentrant: a finalizer may print in the middle of a print
         self._size = 0
         self._cut = 0
         self._is_closed = False
@@ -199,11 +200,11 @@ def follow_threads() -> None:
     """Let threads that a task starts print into its capture: Python starts them with an empty context."""
     start = threading.Thread.start
 
-    @functools.wraps(start)
+    @wraps(start)
     def start_with_capture(thread: threading.Thread) -> None:
         capture = current_capture.get()
         if capture is not None:
-            thread.run = functools.partial(_run_with, capture, thread.run)  # type: ignore[method-assign]
+            thread.run = partial(_run_with, capture, thread.run)  # type: ignore[method-assign]
         start(thread)
 
     threading.Thread.start = start_with_capture  # type: ignore[method-assign, assignment]

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import threading
 from collections import deque
 from collections.abc import Callable
 from operator import attrgetter
+from threading import Lock
 from typing import Any
 
 from jupyter_dist.errors import WaitingLimitError
@@ -45,7 +45,7 @@ class Holder:
         self.index = index
         self.has_permit = False
         self.is_away = False  # its task gave its permit away, and has not yet taken up one again
-        self.turn = threading.Lock()  # released when its turn comes
+        self.turn = Lock()  # released when its turn comes
         self.turn.acquire()
 
     def call(self) -> None:
@@ -81,7 +81,7 @@ class Permits:
         self._add_runner = add_runner
         self._end_runner = end_runner
         self._nudge = nudge
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._returning: deque[Holder] = deque()
         self._idle: list[Holder] = []  # by number
 

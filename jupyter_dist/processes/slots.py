@@ -11,18 +11,20 @@ Who owns a task in the hand is decided by one atomic step, `dict.pop`: a runner 
 back cannot both get it.
 """
 
-import contextlib
-import functools
-import os
-import queue
+import logging
 import sys
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from itertools import count as count_from
+from os import _exit as end_process
+from os import getpid
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import get_ident
+from time import time as wall_clock
 
 from jupyter_dist.core.worker.effects import ReadyTask
 from jupyter_dist.core.worker.events import Began, Ended, GoesOn, Printed, Waits
@@ -35,14 +37,28 @@ from jupyter_dist.processes.output import Capture, Chunk, current_capture, join_
 from jupyter_dist.processes.permits import Holder, Permits
 from jupyter_dist.processes.stacks import format_frames
 from jupyter_dist.processes.stored import StoredInputs
+from jupyter_dist.processes.threads import start_thread
 from jupyter_dist.settings import Settings
 from jupyter_dist.storage.last_words import LAST_WORDS_NAME, LastWords
 from jupyter_dist.storage.page import PageWriter
 
 Report = Began | Waits | GoesOn | Ended
 
+LOG = logging.getLogger("jupyter_dist.worker")
+
 NUDGE = 0  # no attempt has this number
 WITHDRAWN_MAX = 1000  # numbers of tasks taken back that the hand's queue may hold beside its tasks
+
+
+def end_by_bug(words: str) -> None:
+    """End the process: a worker that goes on and answers for nothing is worse than one that is replaced.
+
+    A bug of ours is one way to get here. Another is a task that changed what all code relies on.
+    """
+    try:
+        LOG.error(words, exc_info=True)  # noqa: LOG014 - called where one is handled
+    finally:
+        end_process(1)
 
 
 class Hand:
@@ -50,7 +66,7 @@ class Hand:
 
     def __init__(self) -> None:
         self._tasks: dict[int, ReadyTask] = {}  # the truth
-        self._order: queue.SimpleQueue[int] = queue.SimpleQueue()  # their numbers, and numbers of some taken back
+        self._order: SimpleQueue[int] = SimpleQueue()  # their numbers, and numbers of some taken back
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -87,7 +103,7 @@ class Hand:
 
     def _tidy(self) -> None:
         numbers: list[int] = []
-        with contextlib.suppress(queue.Empty):
+        with suppress(Empty):
             while True:
                 numbers.append(self._order.get_nowait())
         for number in numbers:
@@ -155,7 +171,7 @@ class Runner(Holder):
 
     def run(self) -> None:
         """Run tasks, the main thread for ever, others until they are idle for long."""
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         inside.run_by(self)
         hand, permits = self._shared.hand, self._shared.permits
         while True:
@@ -168,6 +184,8 @@ class Runner(Holder):
                     del ready
             except KeyboardInterrupt:
                 continue  # a user's handler of some signal raised it between two tasks
+            except BaseException:  # noqa: BLE001 - nobody else would answer for its task
+                end_by_bug("a slot of this worker fails")
 
     def strike(self, attempt: int) -> bool:
         """Interrupt its task; return whether to come back."""
@@ -255,32 +273,31 @@ class Runner(Holder):
     def execute(self, ready: ReadyTask) -> None:
         """Run one task and report it."""
         shared, task = self._shared, ready.task
-        note = None if shared.last_words is None else functools.partial(shared.last_words.say, task.attempt)
+        note = None if shared.last_words is None else partial(shared.last_words.say, task.attempt)
         capture = Capture(shared.output_bytes_max, note)
-        started_s = time.time()
+        started_s = wall_clock()
         self._has_told = self.has_seceded = False
         self.wake, self.awaiting = None, 0
         self.current = (ready, capture, started_s)
         shared.reports.add(Began(task.attempt), wake=task.timeout_s > 0)
         shared.page.begin(self.index, task.attempt)
         current_capture.set(capture)
-        work = functools.partial(
-            copy_context().run, run_call, ready, shared.functions, shared.stored, shared.inline_bytes_max
-        )
-        interrupted = functools.partial(describe_interrupt, ready=ready)
+        work = partial(copy_context().run, run_call, ready, shared.functions, shared.stored, shared.inline_bytes_max)
+        interrupted = partial(describe_interrupt, ready=ready)
         try:
             outcome = self.guard.run(task.attempt, work, interrupted)
         except BaseException as error:  # noqa: BLE001 - whatever got here: the scheduler must hear of this attempt
             outcome = describe_interrupt(error, ready)
         del work
         current_capture.set(None)
-        if os.getpid() != shared.pid:
-            os._exit(0)  # the user's code forked, and the child came back: the runner is its parent's
+        if getpid() != shared.pid:
+            end_process(0)  # the user's code forked, and the child came back: the runner is its parent's
         if task.once and outcome.missing is None:
             shared.page.spend(task.attempt)
-        shared.page.end(self.index)
+        report = self._make_report(ready, outcome, capture, started_s)
+        shared.page.end(self.index)  # not before: if that fails, what the task did to this process is to blame
         self.current = None
-        shared.reports.add(self._make_report(ready, outcome, capture, started_s), wake=True)
+        shared.reports.add(report, wake=True)
 
     def _make_report(self, ready: ReadyTask, outcome: Outcome, capture: Capture, started_s: float) -> Ended:
         task = ready.task
@@ -291,7 +308,7 @@ class Runner(Holder):
             output, tail = (), join_tail(chunks)
         if outcome.missing is not None:
             return Ended(outcome.missing, None, output)
-        times = (started_s, time.time(), self.index, tail)
+        times = (started_s, wall_clock(), self.index, tail)
         if outcome.error is not None:
             return Ended(TaskErred(task.key, task.attempt, outcome.error, *times), None, output)
         result = (task.key, task.attempt, outcome.value, outcome.nbytes, outcome.type_name)
@@ -336,7 +353,7 @@ class Slots:
         self.stored = stored or StoredInputs()
         self.inline_bytes_max = settings.inline_bytes_max
         self.output_bytes_max = settings.output_bytes_max
-        self.pid = os.getpid()
+        self.pid = getpid()
         self._stopping: set[int] = set()  # attempts that shall be interrupted
         self.permits = Permits(settings.waiting_max, self._add_runner, self._end_runner, self.hand.nudge)
         self._runners = {0: Runner(0, self, MainGuard(self._stopping))}
@@ -356,10 +373,9 @@ class Slots:
     def _add_runner(self) -> Runner:
         index = next(number for number in count_from(1) if number not in self._runners)
         runner = Runner(index, self, ThreadGuard(self._stopping))
-        thread = threading.Thread(target=runner.run, name=f"slot-{index}", daemon=True)
         self._runners[index] = runner
         try:
-            Context().run(thread.start)  # not in the context of the task that waits
+            Context().run(start_thread, f"slot-{index}", runner.run)  # not in the context of the task that waits
         except RuntimeError:
             del self._runners[index]
             raise

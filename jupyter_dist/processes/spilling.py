@@ -11,10 +11,10 @@ import contextlib
 import ctypes
 import gc
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from os import getpid
 
 from jupyter_dist.core.worker.effects import Held, StartSpill
 from jupyter_dist.core.worker.events import MemorySeen, SpillEnded
@@ -101,7 +101,7 @@ class Spilling:
         if collect:
             gc.collect()
         trim_heap()
-        self._tell(MemorySeen(private_bytes(os.getpid())))
+        self._tell(MemorySeen(private_bytes(getpid())))
 
     def _tell(self, event: SpillEnded | MemorySeen) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended

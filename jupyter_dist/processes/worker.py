@@ -20,13 +20,14 @@ import contextlib
 import faulthandler
 import logging
 import math
-import os
 import platform
 import sys
-import threading
 from collections.abc import Sequence
 from itertools import count
+from os import _exit as end_process
+from os import getpid, getppid
 from pathlib import Path
+from typing import Any
 
 from jupyter_dist.comm.channel import Channel
 from jupyter_dist.comm.connect import connect
@@ -45,9 +46,10 @@ from jupyter_dist.processes.lifeline import die_with_parent
 from jupyter_dist.processes.output import follow_threads, install_streams
 from jupyter_dist.processes.sampling import Sampler
 from jupyter_dist.processes.signals import open_wakeup, watch_signals
-from jupyter_dist.processes.slots import Report, Slots, entries_of
+from jupyter_dist.processes.slots import Report, Slots, end_by_bug, entries_of
 from jupyter_dist.processes.spilling import Spilling
 from jupyter_dist.processes.stored import StoredInputs
+from jupyter_dist.processes.threads import start_thread
 from jupyter_dist.processes.vitals import private_bytes
 from jupyter_dist.storage.page import PageWriter
 from jupyter_dist.storage.spill import SpillFolder
@@ -103,6 +105,12 @@ class Worker:
         """Have the loop take the slots' reports soon. Called from any thread."""
         self._loop.call_soon_threadsafe(self._on_reports)
 
+    def on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take note that something the loop called has failed: what it had to tell, nobody will hear."""
+        loop.default_exception_handler(context)
+        if "handle" in context:
+            end_by_bug(f"{self._config.name} ends: its event loop has lost something")
+
     def stop(self, code: int, reason: str) -> None:
         """End the process soon, in order."""
         if not self._stopped.done():
@@ -120,6 +128,7 @@ class Worker:
 
     async def run(self) -> int:
         """Work until it is time to end; return the exit code."""
+        self._loop.set_exception_handler(self.on_loop_error)
         await self._exchange.open(self._config.address)
         self.slots.stored.address = self._exchange.address
         if self._config.memory_bytes_max:
@@ -184,7 +193,7 @@ class Worker:
             RegisterWorker(
                 name=config.name,
                 host=config.host,
-                pid=os.getpid(),
+                pid=getpid(),
                 address=self._exchange.address,
                 slots=config.slots,
                 memory_bytes_max=config.memory_bytes_max,
@@ -231,7 +240,7 @@ class Worker:
             self.deliver(LOCAL, reports)
 
     def _look_at_memory(self) -> MemorySeen:
-        return MemorySeen(private_bytes(os.getpid()))
+        return MemorySeen(private_bytes(getpid()))
 
     def _on_news(self, events: Sequence[Fetching | SpillEnded | MemorySeen]) -> None:
         self.deliver(LOCAL, events)
@@ -304,7 +313,7 @@ class Worker:
     def _take_code(self, message: TakeCode) -> None:
         """Note code that is to be in place before the next task begins, and put it there beside the loop."""
         self.slots.code.add(message)
-        threading.Thread(target=self._settle_code, args=(message,), name="code", daemon=True).start()
+        start_thread("code", self._settle_code, message)
 
     def _settle_code(self, message: TakeCode) -> None:
         error, modules = self.slots.code.take(message)
@@ -358,10 +367,10 @@ class _Link:
 
 def main(config: WorkerConfig) -> None:
     """Be a worker, in the main thread of a process of its own. Does not return."""
-    parent = os.getppid()
+    parent = getppid()
     die_with_parent()
-    if os.getppid() != parent:
-        os._exit(EXIT_ORPHAN)  # it died before the kernel was asked
+    if getppid() != parent:
+        end_process(EXIT_ORPHAN)  # it died before the kernel was asked
     _prepare_process(config)
     inside.enter(inside.Host(config.identity, config.name, config.host, config.objects, config.settings, parent))
     loop = new_event_loop()
@@ -369,7 +378,7 @@ def main(config: WorkerConfig) -> None:
     loop.call_soon(watch_signals, loop, open_wakeup(), lambda: worker.leave("it was asked to end (SIGTERM)"))
     install_streams()
     follow_threads()
-    threading.Thread(target=_run_loop, args=(loop, worker), name="loop", daemon=True).start()
+    start_thread("loop", _run_loop, loop, worker)
     worker.slots.run_main()
 
 
@@ -402,4 +411,4 @@ def _run_loop(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
             sys.stdout.flush()
         if worker.was_asked_to_end:
             worker.slots.page.clear()  # what it runs is not to blame
-        os._exit(code)
+        end_process(code)

@@ -17,9 +17,10 @@ which names the versions of both. Nonces are arguments.
 
 import enum
 import hashlib
-import hmac
 import struct
 from collections.abc import Collection
+from hmac import compare_digest, digest
+from struct import pack
 from typing import NamedTuple
 
 from jupyter_dist.errors import AuthenticationError, ProtocolError, UsageError, VersionMismatchError
@@ -78,7 +79,7 @@ def cluster_digest(cluster: str) -> bytes:
 
 def role_key(secret: bytes, role: str) -> bytes:
     """Return the key that proves one role and no other."""
-    return hmac.digest(secret, b"jupyter_dist handshake key|" + role.encode(), "sha256")
+    return digest(secret, b"jupyter_dist handshake key|" + role.encode(), "sha256")
 
 
 class Handshake:
@@ -163,8 +164,8 @@ class Handshake:
         self._outgoing += pack_frame(frame)
 
     def _proof(self, side: bytes, role: str, nonce_a: bytes, nonce_b: bytes) -> bytes:
-        parts = (side, role.encode(), self._cluster, struct.pack("<H", PROTOCOL_VERSION), nonce_a, nonce_b)
-        return hmac.digest(role_key(self._secret, role), b"|".join(parts), "sha256")
+        parts = (side, role.encode(), self._cluster, pack("<H", PROTOCOL_VERSION), nonce_a, nonce_b)
+        return digest(role_key(self._secret, role), b"|".join(parts), "sha256")
 
     def _refuse(self) -> AuthenticationError:
         self._say(Kind.REFUSED)
@@ -198,7 +199,7 @@ class ClientHandshake(Handshake):
 
     def _on_challenge(self, frame: HandshakeFrame) -> None:
         expected = self._proof(b"serving", self.role, self._nonce, frame.nonce)
-        if not hmac.compare_digest(expected, frame.proof) or frame.nonce == self._nonce:
+        if not compare_digest(expected, frame.proof) or frame.nonce == self._nonce:
             raise self._refuse()
         self._proved = True
         self._say(Kind.PROOF, proof=self._proof(b"connecting", self.role, self._nonce, frame.nonce))
@@ -223,7 +224,7 @@ class ServerHandshake(Handshake):
 
     def _on_hello(self, frame: HandshakeFrame) -> None:
         role = ROLES[frame.role - 1] if 1 <= frame.role <= len(ROLES) else ""
-        same_cluster = hmac.compare_digest(frame.cluster, self._cluster)
+        same_cluster = compare_digest(frame.cluster, self._cluster)
         if role not in self._roles or not same_cluster or frame.nonce == self._nonce:
             raise self._refuse()
         self._claimed = role
@@ -234,7 +235,7 @@ class ServerHandshake(Handshake):
 
     def _on_proof(self, frame: HandshakeFrame) -> None:
         expected = self._proof(b"connecting", self._claimed, self._heard_nonce, self._nonce)
-        if not hmac.compare_digest(expected, frame.proof):
+        if not compare_digest(expected, frame.proof):
             raise self._refuse()
         self.role = self._claimed
         self.is_done = True

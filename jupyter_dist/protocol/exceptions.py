@@ -12,6 +12,7 @@ business of `protocol.tracebacks`.
 import io
 import pickle
 from collections.abc import Sequence
+from pickle import loads
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -83,7 +84,8 @@ def describe_exception(error: BaseException, key: str) -> ErrorInfo:
         return _describe(error, key)
     except BaseException as failure:  # noqa: BLE001 - the exception's own methods may raise anything
         words = f"(nothing more can be told of it: describing it raised {name_type(type(failure))})"
-        return ErrorInfo(name_type(type(error)), words, traceback="", key=key)
+        text = say_exception(error)
+        return ErrorInfo(name_type(type(error)), f"{text} {words}" if text else words, traceback="", key=key)
 
 
 def describe_result_error(error: BaseException, value_type: str, key: str, remedy: str = "") -> ErrorInfo:
@@ -172,7 +174,7 @@ def _pickle_exception(error: BaseException) -> bytes:
     try:
         _ExceptionPickler(file, pickle.HIGHEST_PROTOCOL).dump(error)
         data = file.getvalue()
-        loaded = pickle.loads(data)  # noqa: S301 - just pickled here
+        loaded = loads(data)  # noqa: S301 - just pickled here
     except BaseException:  # noqa: BLE001 - the user's `__reduce__`, `__init__` and `__setstate__` may raise anything
         return b""
     return data if issubclass(type(loaded), BaseException) else b""
@@ -224,7 +226,7 @@ def _load_links(data: bytes) -> BaseException | None:
 
 def _load_link(link: Link) -> BaseException | None:
     try:
-        loaded = pickle.loads(link.pickled)  # noqa: S301 - from a worker, which has proved itself
+        loaded = loads(link.pickled)  # noqa: S301 - from a worker, which has proved itself
     except BaseException:  # noqa: BLE001 - a module that is not here, or a user's `__setstate__` that raises
         return None
     return loaded if issubclass(type(loaded), BaseException) else None

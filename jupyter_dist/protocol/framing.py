@@ -13,6 +13,7 @@ import contextlib
 import mmap
 import struct
 from collections.abc import Iterator, Sequence
+from struct import pack, unpack
 
 from jupyter_dist.errors import ProtocolError
 
@@ -47,7 +48,7 @@ def frame_chunks(
     views = [flat_view(buffer) for buffer in buffers]
     lengths = [view.nbytes for view in views]
     check_buffers(lengths, object_bytes_max)
-    head = HEAD.pack(len(control), len(views)) + struct.pack(f"<{len(views)}Q", *lengths)
+    head = HEAD.pack(len(control), len(views)) + pack(f"<{len(views)}Q", *lengths)
     return [*_head_chunks(head, control), *(view for view in views if view.nbytes)]
 
 
@@ -197,7 +198,7 @@ class FrameReader:
         return take == missing
 
     def _allocate_buffers(self, table: memoryview) -> list[memoryview]:
-        lengths = struct.unpack(f"<{len(table) // LENGTH_BYTES}Q", table)
+        lengths = unpack(f"<{len(table) // LENGTH_BYTES}Q", table)
         check_buffers(lengths, self._object_bytes_max)
         starts = []
         total = 0

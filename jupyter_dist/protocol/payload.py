@@ -5,8 +5,8 @@ bytes on unread. Protocol 5 takes large arrays out of the stream as buffers, so 
 loaded over the memory they arrived in. Small ones stay in the stream: a buffer of its own would cost more than it saves.
 """
 
-import pickle
 from collections.abc import Sequence
+from pickle import PickleBuffer, dumps, loads
 
 from jupyter_dist.errors import PackingError, ProtocolError
 from jupyter_dist.protocol.by_value import PICKLE_PROTOCOL, dump_by_value
@@ -26,7 +26,7 @@ def pack_value(value: object) -> list[Buffer]:
     """
     buffers: list[Buffer] = []
 
-    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
+    def keep_in_band(buffer: PickleBuffer) -> bool:
         try:
             raw = buffer.raw()
         except BufferError:  # not contiguous: the pickler says what it thinks of it
@@ -38,7 +38,7 @@ def pack_value(value: object) -> list[Buffer]:
 
     try:
         if type(value) in PLAIN_TYPES:
-            return [pickle.dumps(value, PICKLE_PROTOCOL)]
+            return [dumps(value, PICKLE_PROTOCOL)]
         stream = dump_by_value(value, keep_in_band)
     except Exception as error:
         raise _packing_error(value, error) from error
@@ -55,7 +55,7 @@ def pack_inline(value: object) -> bytes:
     """
     try:
         if type(value) in PLAIN_TYPES:
-            return pickle.dumps(value, PICKLE_PROTOCOL)
+            return dumps(value, PICKLE_PROTOCOL)
         return dump_by_value(value)
     except Exception as error:
         raise _packing_error(value, error) from error
@@ -75,7 +75,7 @@ def unpack_value(buffers: Sequence[Buffer]) -> object:
     """
     if not buffers:
         raise ProtocolError("a value without a pickle stream")
-    return pickle.loads(buffers[0], buffers=buffers[1:])  # noqa: S301 - peers have proved themselves; see the top
+    return loads(buffers[0], buffers=buffers[1:])  # noqa: S301 - peers have proved themselves; see the top
 
 
 def _packing_error(value: object, error: Exception) -> PackingError:

@@ -9,13 +9,13 @@ import os
 import site
 import sysconfig
 import textwrap
-import traceback
 from collections.abc import Iterator, Sequence
+from traceback import StackSummary, extract_tb
 from types import TracebackType
 from typing import Any
 
 Place = tuple[str, str, int]  # filename, function, line
-Stack = list[traceback.StackSummary]  # whole, or its beginning and its end
+Stack = list[StackSummary]  # whole, or its beginning and its end
 
 TEXT_CHARS_MAX = 10_000  # of one exception's text
 FRAMES_MAX = 100  # kept of one traceback, from each of its ends
@@ -79,16 +79,16 @@ def extract_stack(tb: TracebackType | None) -> Stack:
         tb = tb.tb_next
     if tb is None:
         return []
-    beginning = _without_ours(traceback.extract_tb(tb, limit=FRAMES_MAX))
+    beginning = _without_ours(extract_tb(tb, limit=FRAMES_MAX))
     depth = sum(1 for _ in _walk(tb))
     if depth <= FRAMES_MAX:
         return [beginning]
-    return [beginning, _without_ours(traceback.extract_tb(tb, limit=-min(FRAMES_MAX, depth - FRAMES_MAX)))]
+    return [beginning, _without_ours(extract_tb(tb, limit=-min(FRAMES_MAX, depth - FRAMES_MAX)))]
 
 
-def _without_ours(stack: traceback.StackSummary) -> traceback.StackSummary:
+def _without_ours(stack: StackSummary) -> StackSummary:
     """Leave this package's frames out: those of a task that asked for the result of another."""
-    return traceback.StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(PACKAGE_FOLDER)])
+    return StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(PACKAGE_FOLDER)])
 
 
 def _walk(tb: TracebackType | None) -> Iterator[TracebackType]:

@@ -122,6 +122,7 @@ class StillWorld(Simulation):
             has_deaf=False,
             has_once=False,
             has_speaking=False,
+            has_waste=False,
         )
         self.world.store.is_hurt = False
         self.world.is_calm = True  # the faults there are are those of the rules

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from jupyter_dist.core.futures import UNLOADED, FutureTable, Wish
 from jupyter_dist.core.outgoing import Outgoing
 from jupyter_dist.core.questions import QuestionTable
@@ -148,7 +150,8 @@ class ClientHost:
     # -- what its user does ------------------------------------------------------------------------------------------
 
     def submit(self, plans: Iterable[Plan], parent: str = "") -> None:
-        """Submit tasks, inputs before what is made from them, as one call each."""
+        """Submit tasks, inputs before what is made from them: one call each, or all of a function that follow each other."""
+        said: list[Submit | PutValue] = []
         for plan in plans:
             others = [key for key in self.held if key != plan.key]
             plan.submits += 1
@@ -161,11 +164,16 @@ class ClientHost:
                 self.parties.oracles.values[plan.key].add(value)
                 known = self.parties.oracles.known()  # what is not was refused, or is to be: nothing keeps that
                 spoken = self.world.speaking.put(plan, [key for key in others if key in known])
-                self.say(self._put(plan, value, wish, spoken))
+                said.append(self._put(plan, value, wish, spoken))
             else:
                 held = self.world.nesting.held(others)
                 spec = TaskSpec(plan.key, b"arguments", plan.dependencies, wish.number, held)
-                self.say(Submit(plan.function, plan.options, (spec,), parent))
+                said.append(Submit(plan.function, plan.options, (spec,), parent))
+        if self.world.has_waste:
+            self.say(*_joined(said))
+        else:
+            for message in said:
+                self.say(message)
 
     def _put(self, plan: Plan, value: str, wish: Wish, spoken: tuple[str, ...]) -> PutValue:
         store = self.world.store
@@ -387,3 +395,19 @@ class ClientHost:
             self.parties.oracles.judge_wish(self.name, wish)
         else:
             self._reading.pop(wish.number, None)
+
+
+def _joined(messages: Iterable[Submit | PutValue]) -> list[Submit | PutValue]:
+    """Return what is to be said with calls of one function that follow each other in one message, as a map says them."""
+    joined: list[Submit | PutValue] = []
+    for message in messages:
+        last = joined[-1] if joined else None
+        if (
+            isinstance(message, Submit)
+            and isinstance(last, Submit)
+            and (last.function, last.options, last.parent) == (message.function, message.options, message.parent)
+        ):
+            joined[-1] = structs.replace(last, tasks=last.tasks + message.tasks)
+        else:
+            joined.append(message)
+    return joined

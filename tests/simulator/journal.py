@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jupyter_dist.core.scheduler.ledger import Change
-from jupyter_dist.messages.journal import FUNCTION, HOST, NAMES, SESSION
+from jupyter_dist.messages.journal import FUNCTION, HOST, NAMES, RESULTS, SESSION, SUBMISSION
 from tests.simulator.durable import SHARE
 from tests.simulator.world import World
 
@@ -36,6 +36,8 @@ class Journal:
         for change in changes:
             if change.is_new and (change.kind, change.key) in self._all_keys():
                 self.world.fail(f"{change} is there already")
+            if change.kind in {SUBMISSION, RESULTS} and change.record is not None and not change.is_new:
+                self.world.happened["record written again"] += 1
         self._pending.append((number, tuple(changes)))
         if not self._is_due:
             self._is_due = True

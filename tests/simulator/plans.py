@@ -7,7 +7,7 @@ time it runs; `slow` runs longer than it may; `put` is a value a client brought.
 import random
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from jupyter_dist.messages import FunctionBody, TaskOptions
@@ -15,6 +15,7 @@ from tests.simulator.extras import Extras
 
 LARGE_NBYTES = 200_000
 TIMEOUT_S = 0.3
+ALIKE = 0.8  # the share of tasks that are submitted as the one before
 SLOW_S = 25.0  # what a task takes that is never interrupted: long, but it ends
 FUNCTIONS = tuple(FunctionBody(f"id-{label}", label, b"code") for label in ("load", "clean", "fit", "plot"))
 
@@ -35,6 +36,15 @@ class Plan:
     submits: int = 0
 
 
+def _as(before: Plan, plan: Plan) -> Plan:
+    """Return a plan with the function and the options of the one before, unless it could not do then what it does."""
+    special = {"flaky", "slow", "put"}
+    is_other = before.options.once or before.options.pure != plan.options.pure
+    if before.kind in special or plan.kind in special or is_other:
+        return plan
+    return replace(plan, function=before.function, options=before.options)
+
+
 def value_of(key: str, inputs: Sequence[str]) -> str:
     """Return the value of a pure task, given those of its inputs."""
     return f"{key}:{zlib.crc32(' '.join((key, *inputs)).encode()):08x}"
@@ -50,12 +60,20 @@ class Marker(Protocol):
 class Plans:
     """All tasks of a world."""
 
-    def __init__(self, rng: random.Random, workers: Sequence[str], extras: Extras, marker: Marker) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        workers: Sequence[str],
+        extras: Extras,
+        marker: Marker,
+        alike: random.Random | None = None,
+    ) -> None:
         self.by_key: dict[str, Plan] = {}
         self._rng = rng
         self._workers = tuple(workers)
         self._extras = extras
         self._marker = marker
+        self._alike = alike  # draws whether a task is submitted as the one before, in one message with it
         self._known: dict[str, str] = {}
 
     def __getitem__(self, key: str) -> Plan:
@@ -79,6 +97,8 @@ class Plans:
             impure or any(self.by_key[name].is_impure for name in dependencies),
             raises,
         )
+        if self._alike is not None and self.by_key and self._alike.random() < ALIKE:
+            plan = _as(next(reversed(self.by_key.values())), plan)
         self._marker.mark(plan)
         self.by_key[key] = plan
         return plan

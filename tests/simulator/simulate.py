@@ -64,6 +64,7 @@ class Simulation:
         has_once: bool = True,
         has_speaking: bool = True,
         has_sharing: bool = True,
+        has_waste: bool = True,
     ) -> None:
         self.world = World(
             seed,
@@ -76,6 +77,7 @@ class Simulation:
             has_deaf=has_deaf,
             has_once=has_once,
             has_speaking=has_speaking,
+            has_waste=has_waste,
         )
         oracles = Oracles(self.world)
         scheduler = SchedulerHost(self.world, oracles)

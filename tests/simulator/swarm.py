@@ -53,6 +53,11 @@ def draw_deaths(seed: int) -> frozenset[str]:
     return frozenset(name for name in DEATHS if rng.random() < 0.4)
 
 
+def draw_waste(seed: int) -> int:
+    """Return how many bytes nobody needs a seed's journal may have in records that tasks share."""
+    return random.Random(f"waste {seed}").choice((0, 150, 1000))
+
+
 def draw(rng: random.Random) -> Swarm:
     """Return the world of a seed."""
     faults = frozenset(name for name in FAULTS if rng.random() < 0.35)

@@ -24,6 +24,7 @@ from jupyter_dist.core.scheduler import (
 )
 from jupyter_dist.core.scheduler.arcs import MEMORY
 from jupyter_dist.core.scheduler.coordination import answers, departures, rows
+from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Moves, Rebalance
 from jupyter_dist.core.scheduler.records import Member
 from jupyter_dist.core.scheduler.state import State
@@ -54,6 +55,7 @@ HEARD = (  # what is said only if something went wrong, or was changed while it 
     "fetch across a partition",
     "said again by a client",
     "said again by a worker",
+    "record written again",
     "AttemptGoesOn",
     "AttemptWaits",
     "ClaimParcels",
@@ -128,6 +130,7 @@ def test_story_that_failed_once_passes(path):
                 "has_once",
                 "has_speaking",
                 "has_sharing",
+                "has_waste",
             )
         }
         outcome = simulate(story["seed"], story["events"], **has)
@@ -510,7 +513,13 @@ def let_a_second_answer_pass(patch):
     patch.setattr(QuestionTable, "hear", hear_once)
 
 
+def forget_who_is_gone(patch):
+    """Which tasks of a submission are gone while others are not is written down."""
+    patch.setattr(Ledger, "_note_gone", lambda ledger: ledger._gone.clear())
+
+
 PLANTS = (
+    forget_who_is_gone,
     answer_before_it_is_written,
     put_back_what_was_heard,
     forget_who_waited,

@@ -21,7 +21,7 @@ from tests.simulator.once import Once
 from tests.simulator.plans import Plans
 from tests.simulator.speaking import Speaking
 from tests.simulator.store import Store
-from tests.simulator.swarm import Swarm, draw, draw_deaths, quieten
+from tests.simulator.swarm import Swarm, draw, draw_deaths, draw_waste, quieten
 
 TRACE_MAX = 80  # events that are shown when a seed fails
 HEARTBEATS = ("Pulse", "WorkerSample")  # are not shown
@@ -58,10 +58,12 @@ class World:
         has_deaf: bool,
         has_once: bool,
         has_speaking: bool,
+        has_waste: bool,
     ) -> None:
         self.store = Store(seed, is_used=has_store)
         self.movers_rng = random.Random(f"moves {seed}")  # its own: see `Store`
         self.has_moves = has_moves
+        self.has_waste = has_waste  # tasks share submissions, and their records are written again
         self.is_quiet = has_moves and self.movers_rng.random() < 0.3  # no faults: nothing may be lost by moving it
         self.nesting = Nesting(seed, is_used=has_nesting)
         self.once = Once(seed, is_used=has_once)
@@ -76,9 +78,14 @@ class World:
             self.swarm = quieten(self.swarm)
         if has_deaths:
             self.swarm = replace(self.swarm, faults=self.swarm.faults | draw_deaths(seed))
+        if has_waste:
+            self.swarm = replace(
+                self.swarm, settings=replace(self.swarm.settings, journal_waste_bytes_max=draw_waste(seed))
+            )
         self.clock = Clock(random.Random(self.rng.random()))
         self.names = [f"host{h}-w{n}" for h in range(self.swarm.hosts) for n in range(self.swarm.workers)]
-        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras, self.once)
+        alike = random.Random(f"alike {seed}") if has_waste else None
+        self.plans = Plans(random.Random(self.rng.random()), self.names, self.extras, self.once, alike)
         self.is_calm = False  # no more faults
         self.busy_until_s: dict[str, float] = {}  # workers that are silent but at work
         self.partitions: set[frozenset[str]] = set()

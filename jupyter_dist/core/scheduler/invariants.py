@@ -319,6 +319,10 @@ def ledger_agrees(state: State) -> Iterator[str]:
         yield from (
             f"{name} {group.key}: {group.live}, not {count}" for group, count in groups.items() if group.live != count
         )
+    shared = {group for task in state.tasks.values() for group in (task.submission, task.batch) if group is not None}
+    wasted = sum(group.nbytes - group.share * group.live for group in shared)
+    if wasted != state.ledger.wasted_bytes:
+        yield f"{state.ledger.wasted_bytes} bytes noted that nobody needs in the journal, there are {wasted}"
     for task in state.tasks.values():
         if task.batch is not None and task.state != MEMORY:
             yield f"{task} has a value in the journal"

@@ -7,13 +7,15 @@ written (`acknowledge`), and says it again to a scheduler that does not know it.
 came from are always written together.
 
 A record for each task would cost as much as the rest of its handling. So tasks of one submission share a record, and
-results that come together share one: a `Group`, removed with the last of its tasks. A task that is gone before its batch
-ends is never written.
+results that come together share one: a `Group`, removed with the last of its tasks, or written again without those that
+are gone (`compaction`). A task that is gone before its batch ends is never written.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jupyter_dist.core.scheduler.arcs import MEMORY
@@ -24,6 +26,7 @@ from jupyter_dist.messages import (
     DataRecord,
     ErrorInfo,
     FunctionBody,
+    GoneRecord,
     HostRecord,
     JournalRecord,
     KeepRecord,
@@ -43,6 +46,7 @@ from jupyter_dist.messages.journal import (
     DATA,
     ERROR,
     FUNCTION,
+    GONE,
     HOST,
     KEEP,
     NAMES,
@@ -57,6 +61,7 @@ from jupyter_dist.messages.journal import (
 ACK_S = 0.1  # how long a peer is left without a word that what it said is written
 TOLD_MAX = 512  # batches that are written and not acknowledged before that is done at once
 ROWS = frozenset({DATA, ERROR, TRIALS, WANT})  # kinds whose records are of one task each
+ENTRY_BYTES = 64  # of a task in a record that it shares, besides its arguments or its value
 
 
 class Change(NamedTuple):
@@ -77,7 +82,10 @@ class Ledger:
         self.trouble = ""  # why nothing is written down any more
         self.written = 0  # up to which batch everything is on the disk
         self.number = 0  # of the newest batch
+        self.wasted_bytes = 0  # about, in records of tasks some of which are gone
+        self.spared_bytes = 0  # of these, what the last compaction left
         self._last_group = 0
+        self._gone: list[Task] = []  # submitted tasks that went in this batch
         self._renamed: dict[Session, None] = {}  # those whose names for keys changed in this batch
         self._rows: dict[str, set[tuple[int, str]]] = {}  # by task: its records that are of it alone
         self._unwritten: deque[tuple[int, Member | Session, int]] = deque()  # batch, who said it, how much by then
@@ -88,10 +96,12 @@ class Ledger:
 
     def submit(self, session: Session, specs: list[TaskSpec], tasks: list[Task]) -> None:
         """Note new tasks of one submission, which have one function and follow each other in the order of all."""
-        group = self._new_group(SUBMISSION, len(tasks))
+        nbytes = sum(len(spec.arguments) for spec in specs) + ENTRY_BYTES * len(specs)
+        group = self._new_group(SUBMISSION, len(tasks), nbytes)
+        first = tasks[0]
+        group.session, group.orders = session.id, range(first.order, first.order + len(tasks))
         for task in tasks:
             task.submission = group
-        first = tasks[0]
         record = SubmissionRecord(session.id, first.function_id, first.options, first.order, tuple(specs))
         self.changes.append(Change(SUBMISSION, group.key, record, is_new=True))
 
@@ -162,8 +172,10 @@ class Ledger:
         """Note that a task is gone from every table."""
         if task.submission is not None:
             self._leave(task.submission)
-        for kind, key in self._rows.pop(task.key, ()):
-            self.changes.append(Change(kind, key, None))
+            self._gone.append(task)
+        if task.key in self._rows:
+            for kind, key in self._rows.pop(task.key):
+                self.changes.append(Change(kind, key, None))
 
     def forget_all(self, tasks: dict[str, Task]) -> None:
         """Note that all tasks are gone."""
@@ -172,6 +184,7 @@ class Ledger:
             if task.batch is not None:
                 self._leave(task.batch)
             self.forget(task)
+        self._gone.clear()
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
@@ -217,15 +230,19 @@ class Ledger:
 
     # -- what the next scheduler knows already -----------------------------------------------------------------------
 
-    def adopt_submission(self, number: str, tasks: list[Task]) -> None:
-        """Take a submission's record over from the scheduler before."""
-        group = self._adopt_group(SUBMISSION, number, len(tasks))
+    def adopt_submission(self, number: str, record: SubmissionRecord, tasks: list[Task], gone: bytes) -> None:
+        """Take a submission's record over from the scheduler before; these of its tasks are still there."""
+        nbytes = sum(len(spec.arguments) + ENTRY_BYTES for spec in record.tasks)
+        group = self._adopt_group(SUBMISSION, number, len(tasks), len(record.tasks), nbytes)
+        group.session, group.orders = record.session, orders_of(record)
+        group.gone = bytearray(gone) if gone else None
         for task in tasks:
             task.submission = group
 
-    def adopt_batch(self, number: str, tasks: list[Task]) -> None:
-        """Take a batch of results over from the scheduler before."""
-        group = self._adopt_group(RESULTS, number, len(tasks))
+    def adopt_batch(self, number: str, record: ResultsRecord, tasks: list[Task]) -> None:
+        """Take a batch of results over from the scheduler before; those of these tasks are still there."""
+        nbytes = sum(len(entry.value or b"") + ENTRY_BYTES for entry in record.results)
+        group = self._adopt_group(RESULTS, number, len(tasks), len(record.results), nbytes)
         for task in tasks:
             task.batch = group
 
@@ -254,6 +271,8 @@ class Ledger:
         for session in self._renamed:
             self.changes.append(Change(NAMES, session.id, NamesRecord(session.names.pairs())))
         self._renamed.clear()
+        if self._gone:
+            self._note_gone()
         changes = self.changes
         if changes and isinstance(source, Session) and source.id:
             self.session(source)
@@ -272,14 +291,12 @@ class Ledger:
         tasks = [task for task in dict.fromkeys(self.results) if task.state == MEMORY]
         self.results.clear()
         if tasks:
-            group = self._new_group(RESULTS, len(tasks))
-            entries = []
+            record = results_record(tasks)
+            nbytes = sum(len(task.value or b"") for task in tasks) + ENTRY_BYTES * len(tasks)
+            group = self._new_group(RESULTS, len(tasks), nbytes)
             for task in tasks:
                 task.batch = group
-                entries.append(
-                    ResultEntry(task.key, task.made_by, task.value, task.nbytes, task.type_name, task.stored)
-                )
-            self.changes.append(Change(RESULTS, group.key, ResultsRecord(tuple(entries)), is_new=True))
+            self.changes.append(Change(RESULTS, group.key, record, is_new=True))
 
     def on_written(self, number: int, now: float) -> None:
         """Note that everything up to this batch is on the disk."""
@@ -300,18 +317,58 @@ class Ledger:
 
     # -- groups and rows ---------------------------------------------------------------------------------------------
 
-    def _new_group(self, kind: int, live: int) -> Group:
-        self._last_group += 1
-        return Group(kind, f"{self._last_group:012d}", live)
+    def rewrite(self, group: Group, record: SubmissionRecord | ResultsRecord, nbytes: int) -> None:
+        """Write a group's record again, under its old key, with the tasks alone that need it."""
+        self.wasted_bytes -= group.nbytes - group.share * group.live
+        group.nbytes, group.share = nbytes, nbytes // group.live
+        self.wasted_bytes += group.nbytes - group.share * group.live
+        self.changes.append(Change(group.kind, group.key, record))
+        if isinstance(record, SubmissionRecord):
+            group.orders = orders_of(record)
+            self._forget_gone(group)
 
-    def _adopt_group(self, kind: int, number: str, live: int) -> Group:
+    def _note_gone(self) -> None:
+        """Note which tasks are gone while others of their submissions are not: the next scheduler must not make them."""
+        thinned: dict[Group, bytearray] = {}
+        for task in self._gone:
+            group = task.submission
+            if group is None or not group.live:
+                continue
+            place = bisect_left(group.orders, task.order)
+            if place == len(group.orders) or group.orders[place] != task.order:
+                continue  # the record was written without it just now
+            if group.gone is None:
+                group.gone = bytearray((len(group.orders) + 7) // 8)
+            group.gone[place >> 3] |= 1 << (place & 7)
+            thinned[group] = group.gone
+        self._gone.clear()
+        self.changes += [Change(GONE, group.key, GoneRecord(bytes(gone))) for group, gone in thinned.items()]
+
+    def _forget_gone(self, group: Group) -> None:
+        if group.gone is not None:
+            group.gone = None
+            self.changes.append(Change(GONE, group.key, None))
+
+    def _new_group(self, kind: int, live: int, nbytes: int) -> Group:
+        self._last_group += 1
+        share = nbytes // live
+        self.wasted_bytes += nbytes - share * live  # what is left over by the division
+        return Group(kind, f"{self._last_group:012d}", live, nbytes, share)
+
+    def _adopt_group(self, kind: int, number: str, live: int, count: int, nbytes: int) -> Group:
         self._last_group = max(self._last_group, int(number))
-        return Group(kind, number, live)
+        share = nbytes // count
+        self.wasted_bytes += nbytes - share * live
+        return Group(kind, number, live, nbytes, share)
 
     def _leave(self, group: Group) -> None:
         group.live -= 1
+        self.wasted_bytes += group.share
         if not group.live:
+            self.wasted_bytes -= group.nbytes
+            self.spared_bytes = min(self.spared_bytes, self.wasted_bytes)
             self.changes.append(Change(group.kind, group.key, None))
+            self._forget_gone(group)
 
     def _write_row(self, task: Task, kind: int, key: str, record: JournalRecord) -> None:
         self._rows.setdefault(task.key, set()).add((kind, key))
@@ -324,3 +381,26 @@ class Ledger:
             self.changes.append(Change(kind, key, None))
             if not rows:
                 del self._rows[task.key]
+
+
+def orders_of(record: SubmissionRecord) -> Sequence[int]:
+    """Return the places of a submission's tasks in the order of all."""
+    count = len(record.tasks)
+    return record.orders if len(record.orders) == count else range(record.first, record.first + count)
+
+
+def is_gone(gone: bytes, place: int) -> bool:
+    """Whether the bit of a place in a submission is set."""
+    return place // 8 < len(gone) and bool(gone[place // 8] >> place % 8 & 1)
+
+
+def results_record(tasks: list[Task]) -> ResultsRecord:
+    """Return the record of results that came together."""
+    return ResultsRecord(
+        tuple(
+            [
+                ResultEntry(task.key, task.made_by, task.value, task.nbytes, task.type_name, task.stored)
+                for task in tasks
+            ]
+        )
+    )

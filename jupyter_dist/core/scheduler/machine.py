@@ -11,6 +11,7 @@ from jupyter_dist.core.scheduler import (
     adapting,
     attaching,
     code,
+    compaction,
     completion,
     dispatch,
     doubt,
@@ -343,6 +344,7 @@ class SchedulerMachine:
             lifetime.free_objects(state)
         if state.coordination.changed.is_any:
             rows.write(state)
+        compaction.compact(state)
         effects, state.effects = state.effects, Effects()
         effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
         answers.send(state, effects)

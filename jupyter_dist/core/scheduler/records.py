@@ -7,7 +7,7 @@ long as the result, or that of a dependent, may be needed.
 
 from __future__ import annotations
 
-from collections.abc import KeysView
+from collections.abc import KeysView, Sequence
 
 from jupyter_dist.core.resources import Amounts, is_within
 from jupyter_dist.core.scheduler.arcs import RELEASED, STATES, TaskState
@@ -17,12 +17,17 @@ from jupyter_dist.messages import DeathCertificate, ErrorInfo, FunctionBody, Spe
 class Group:
     """Tasks whose records share one place in the journal; see `ledger`."""
 
-    __slots__ = ("key", "kind", "live")
+    __slots__ = ("gone", "key", "kind", "live", "nbytes", "orders", "session", "share")
 
-    def __init__(self, kind: int, key: str, live: int) -> None:
+    def __init__(self, kind: int, key: str, live: int, nbytes: int, share: int) -> None:
         self.kind = kind
         self.key = key
         self.live = live  # how many of them still need it
+        self.nbytes = nbytes  # of their bytes there, about
+        self.share = share  # of one of them
+        self.session = ""  # of a submission: the client it is of
+        self.orders: Sequence[int] = ()  # of a submission: the places of its tasks in the order of all, ascending
+        self.gone: bytearray | None = None  # of a submission: a bit for each of these that is gone, None while none is
 
 
 class Tally:

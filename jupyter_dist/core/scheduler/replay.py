@@ -14,6 +14,7 @@ from jupyter_dist.core.scheduler import doubt, keeping, lineage, speaking
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, RELEASED
 from jupyter_dist.core.scheduler.coordination import returns, rows
 from jupyter_dist.core.scheduler.goals import wanted_workers
+from jupyter_dist.core.scheduler.ledger import is_gone, orders_of
 from jupyter_dist.core.scheduler.records import Session, Task
 from jupyter_dist.core.scheduler.state import DEPTH_STEP, State
 from jupyter_dist.messages import (
@@ -21,6 +22,7 @@ from jupyter_dist.messages import (
     DataRecord,
     ErrorInfo,
     FunctionBody,
+    GoneRecord,
     HostRecord,
     KeepObjects,
     KeepRecord,
@@ -39,6 +41,7 @@ from jupyter_dist.messages.journal import (
     DATA,
     ERROR,
     FUNCTION,
+    GONE,
     HOST,
     KEEP,
     NAMES,
@@ -110,31 +113,44 @@ def _restore_data(state: State, records: Records) -> None:
 
 def _restore_submissions(state: State, records: Records) -> None:
     functions = _of(records, FUNCTION, FunctionBody)
-    submissions = _of(records, SUBMISSION, SubmissionRecord)
+    submissions, gone = _of(records, SUBMISSION, SubmissionRecord), _of(records, GONE, GoneRecord)
+    kept = set()
     for number in sorted(submissions):
         submission = submissions[number]
-        body = functions.get(submission.function)
-        session = state.sessions.get(submission.session)
-        made = []
-        for index, spec in enumerate(submission.tasks):
-            dependencies = [state.tasks[key] for key in dict.fromkeys(spec.dependencies) if key in state.tasks]
-            if body is None or spec.key in state.tasks or len(dependencies) != len(set(spec.dependencies)):
-                continue  # gone since; or its record, or one it needs, was damaged: whoever wants it is told
-            task = Task(spec.key, state.intern_function(body), submission.options, submission.first + index)
-            task.arguments = spec.arguments
-            held = dict.fromkeys(state.tasks[key] for key in spec.held if key in state.tasks)
-            state.add_task(task, tuple(dependencies), tuple(other for other in held if other not in dependencies))
-            made.append(task)
-            if session is not None:
-                state.want(session, task, spec.wish)
-        state.skip_orders((submission.first + len(submission.tasks)) % DEPTH_STEP)
+        places = gone[number].places if number in gone else b""
+        made = _restore_tasks(state, submission, functions.get(submission.function), places)
         if made:
-            state.ledger.adopt_submission(number, made)
+            kept.add(number)
+            state.ledger.adopt_submission(number, submission, made, places)
         else:
             state.ledger.discard(SUBMISSION, number)
+    for number in gone:
+        if number not in kept:
+            state.ledger.discard(GONE, number)
     for function_id in functions:
         if function_id not in state.functions:
             state.ledger.discard(FUNCTION, function_id)
+
+
+def _restore_tasks(state: State, submission: SubmissionRecord, body: FunctionBody | None, gone: bytes) -> list[Task]:
+    """Enter the tasks of a submission that are still there, and return them."""
+    session = state.sessions.get(submission.session)
+    made = []
+    orders = orders_of(submission)
+    for place, (spec, order) in enumerate(zip(submission.tasks, orders, strict=True)):
+        dependencies = [state.tasks[key] for key in dict.fromkeys(spec.dependencies) if key in state.tasks]
+        is_whole = len(dependencies) == len(set(spec.dependencies))
+        if body is None or spec.key in state.tasks or not is_whole or is_gone(gone, place):
+            continue  # gone since; or its record, or one it needs, was damaged: whoever wants it is told
+        task = Task(spec.key, state.intern_function(body), submission.options, order)
+        task.arguments = spec.arguments
+        held = dict.fromkeys(state.tasks[key] for key in spec.held if key in state.tasks)
+        state.add_task(task, tuple(dependencies), tuple(other for other in held if other not in dependencies))
+        made.append(task)
+        if session is not None:
+            state.want(session, task, spec.wish)
+    state.skip_orders((orders[-1] + 1 if orders else 0) % DEPTH_STEP)
+    return made
 
 
 def _restore_wants(state: State, records: Records) -> None:
@@ -169,7 +185,7 @@ def _restore_values(state: State, records: Records, now: float) -> None:
         kept = [task for entry in batch.results if (task := _restore_result(state, entry, now)) is not None]
         state.ledger.results.clear()  # they are written already
         if kept:
-            state.ledger.adopt_batch(number, kept)
+            state.ledger.adopt_batch(number, batch, kept)
         else:
             state.ledger.discard(RESULTS, number)
 

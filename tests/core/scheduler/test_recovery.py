@@ -176,3 +176,19 @@ def test_suspect_that_raises_is_told_as_a_users_error_and_forgets_its_deaths_whe
     assert bench.heard(client, KeyErred)[0].error.kind == "user"
     bench.release(client, "a")
     assert bench.task("a").certificates == ()
+
+
+def test_deaths_a_task_has_behind_it_count_on_under_the_next_scheduler(bench):
+    client, nanny, worker = bench.client("c"), bench.nanny(), bench.worker(nanny="n")
+    bench.submit(client, "poison")
+    bench.die(worker, nanny, [bench.attempt("poison")])
+    assert len(bench.task("poison").certificates) == 1
+    bench.succeed()  # what is said to the worker that tries it next is said after this was written
+    nanny, worker = bench.nanny(), bench.worker(nanny="n")
+    bench.tick(bench.state.settings.lease_s)
+    assert bench.states("poison") == ["processing"]
+    bench.die(worker, nanny, [bench.attempt("poison")])
+    assert bench.states("poison") == ["erred"]
+    assert len(bench.task("poison").error.certificates) == 2
+    bench.succeed()
+    assert bench.states("poison") == ["erred"]

@@ -5,8 +5,19 @@ import pytest
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.core.scheduler.ledger import ACK_S
 from jupyter_dist.core.scheduler.replay import CLAIM_S
-from jupyter_dist.messages import AssignTask, HeldResult, Kept, KeyErred, KeyFinished, StopAttempt
-from tests.core.scheduler.bench import LARGE, Bench
+from jupyter_dist.messages import (
+    AssignTask,
+    HeldResult,
+    Kept,
+    KeyErred,
+    KeyFinished,
+    StopAttempt,
+    Submit,
+    TaskOptions,
+    TaskSpec,
+)
+from jupyter_dist.messages.journal import GONE, SUBMISSION
+from tests.core.scheduler.bench import LARGE, Bench, function
 
 
 @pytest.fixture
@@ -25,6 +36,36 @@ def test_result_that_only_a_task_on_its_way_needs_is_not_made_again(bench):
     bench.succeed()
     assert bench.states("input", "end") == ["memory", "queued"]
     assert bench.task("input").value == b"made once"
+
+
+def test_task_that_is_gone_while_others_of_its_submission_are_not_is_not_made_again(bench):
+    client, worker = bench.client("c"), bench.worker()
+    specs = tuple(TaskSpec(key, b"arguments", (), place + 1) for place, key in enumerate("abc"))
+    bench.say(client, Submit(function(), TaskOptions(), specs))
+    bench.finish(worker, "a")
+    bench.release(client, "a")
+    bench.succeed()
+    assert list(bench.state.tasks) == ["b", "c"]  # whether or not its client ever comes back and says so
+    bench.release(bench.client("c"), "c")
+    bench.succeed()
+    assert list(bench.state.tasks) == ["b"]
+    bench.release(bench.client("c"), "b")
+    assert not any(bench.records[kind] for kind in (SUBMISSION, GONE))
+
+
+def test_key_that_is_gone_and_was_submitted_again_is_what_it_was_made_of_last(bench):
+    client = bench.client("c")
+    for number, argument in enumerate((b"first", b"second")):
+        specs = tuple(
+            TaskSpec(key, argument, (), 10 * number + place) for place, key in enumerate((f"o{number}", "again"))
+        )
+        bench.say(client, Submit(function(), TaskOptions(), specs))
+        if number == 0:
+            bench.release(client, "again")
+    bench.succeed()
+    assert bench.task("again").arguments == b"second"
+    [session] = bench.state.sessions.values()
+    assert session.wants[bench.task("again")] == 11
 
 
 def test_input_that_one_task_cannot_use_any_more_is_kept_for_the_other(bench):
