@@ -25,18 +25,14 @@ class Speaking:
         self._depth: dict[str, int] = {}
 
     def child(self, plan: Plan, plans: Plans, swarm: Swarm) -> Plan | None:
-        """Return the task that a task submits and returns a future of, or None.
-
-        None of these kills its worker: one that is let go of while it runs goes on as a zombie, and would do so with
-        each run of its parent. Nobody is blamed for what a zombie does, so that never ends, with or without a future.
-        """
+        """Return the task that a task submits and returns a future of, or None."""
         if not self.is_used or plan.kind not in {"value", "flaky"}:
             return None
         if plan.key not in self.of:
             depth = self._depth.get(plan.key, 0)
             self.of[plan.key] = ()
             if depth < DEPTH_MAX and self._rng.random() < SHARE:
-                child = plans.make((), 0.0, swarm.raising)
+                child = plans.make((), swarm.poison, swarm.raising)
                 self._depth[child.key] = depth + 1
                 self.of[plan.key] = (child.key,)
         return plans[self.of[plan.key][0]] if self.of[plan.key] else None

@@ -85,7 +85,7 @@ def on_worker_gone(state: State, member: Member, reason: str, now: float) -> Non
     if member.state == "dying":
         return
     may_be_told = nanny_of(state, member) is not None or doubt.has_any(member)
-    if (member.processing or member.waiting) and may_be_told:
+    if (member.processing or member.waiting or member.orphans) and may_be_told:
         member.state = "dying"
         member.resolve_by_s = now + state.settings.certificate_wait_s
         state.refresh(member)

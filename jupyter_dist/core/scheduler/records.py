@@ -8,6 +8,7 @@ long as the result, or that of a dependent, may be needed.
 from __future__ import annotations
 
 from collections.abc import KeysView, Sequence
+from typing import NamedTuple
 
 from jupyter_dist.core.resources import Amounts, is_within
 from jupyter_dist.core.scheduler.arcs import RELEASED, STATES, TaskState
@@ -150,6 +151,14 @@ class Task:
         return f"<Task {self.key} {self.state}>"
 
 
+class Orphan(NamedTuple):
+    """An attempt that goes on although nobody wants its task any more."""
+
+    parent: str  # the key of the task that submitted it
+    label: str
+    key: str
+
+
 class Member:
     """A worker as the scheduler sees it, for one incarnation."""
 
@@ -174,6 +183,7 @@ class Member:
         "name",
         "nanny",
         "occupancy_s",
+        "orphans",
         "overran",
         "pid",
         "processing",
@@ -211,6 +221,7 @@ class Member:
             int, Amounts
         ] = {}  # attempt -> what it takes of them, also as a zombie; none: it came back ended
         self.zombies: set[int] = set()  # attempts nobody wants that still occupy a slot
+        self.orphans: dict[int, Orphan] = {}  # those of these, waiting or not, that tasks submitted
         self.waiting: dict[int, Task | None] = {}  # attempts that gave their slot back for a while; None: a zombie
         self.withdrawing: set[int] = set()  # attempts it was asked to give back
         self.asked = 0  # how many of these it has not answered for

@@ -14,11 +14,11 @@ results that were lost: else tasks whose results die with the worker would bring
 A task that is not run twice (`once`) errs at the first death at which its code may have begun, alone or not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from jupyter_dist.core.scheduler import doubt, lineage, once, overdue
-from jupyter_dist.core.scheduler.arcs import MEMORY, QUEUED, RELEASED, WAITING
-from jupyter_dist.core.scheduler.records import Member, Task
+from jupyter_dist.core.scheduler.arcs import ACTIVE, MEMORY, QUEUED, RELEASED, WAITING
+from jupyter_dist.core.scheduler.records import Member, Orphan, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import STORE, DeathCertificate, ErrorInfo, FreeKeys, KeyLost
 
@@ -41,7 +41,8 @@ def resolve(state: State, member: Member, certificate: DeathCertificate | None, 
     """Decide about every task a dead worker had been given, now that it is known how it died or that nobody knows."""
     charged = charged_attempts(certificate)
     current = member.current()
-    forebears = _forebears(state, [current[attempt] for attempt in charged if attempt in current])
+    orphans = [member.orphans[attempt] for attempt in charged if attempt in member.orphans]
+    forebears = _forebears(state, [*(current[attempt] for attempt in charged if attempt in current), *orphans])
     for attempt, task in current.items():
         if task.attempt != attempt or task.member is not member:
             continue  # released just now: only a task that was convicted needed it
@@ -58,6 +59,8 @@ def resolve(state: State, member: Member, certificate: DeathCertificate | None, 
         else:
             state.record_task("retried", now, task, member.name)
             lineage.requeue(state, task, now)
+    if orphans and certificate is not None:
+        _charge_forebears(state, forebears, current, certificate, now)
     member.zombies.clear()
     member.waiting.clear()
     state.remove_member(member)
@@ -120,10 +123,10 @@ def on_certificate(state: State, certificate: DeathCertificate, now: float) -> N
             once.renew(state, task)
 
 
-def _forebears(state: State, tasks: Iterable[Task]) -> dict[Task, Task]:
+def _forebears(state: State, children: Iterable[Task | Orphan]) -> dict[Task, Task | Orphan]:
     """Return the tasks by which these were submitted, and those by which these were, each with one of what it led to."""
-    found: dict[Task, Task] = {}
-    for child in tasks:
+    found: dict[Task, Task | Orphan] = {}
+    for child in children:
         parent = state.tasks.get(child.parent)
         while parent is not None and parent not in found:
             found[parent] = child
@@ -131,17 +134,42 @@ def _forebears(state: State, tasks: Iterable[Task]) -> dict[Task, Task]:
     return found
 
 
-def _bereave(state: State, task: Task, child: Task, certificate: DeathCertificate, now: float) -> None:
+def _charge_forebears(
+    state: State,
+    forebears: Mapping[Task, Task | Orphan],
+    current: Mapping[int, Task],
+    certificate: DeathCertificate,
+    now: float,
+) -> None:
+    """Count a death for tasks that have to run again because what they left behind, and nobody wants, killed a worker.
+
+    Each run leaves the same behind: else that would go on for ever, and nobody be blamed.
+    """
+    ran_here = set(current.values())
+    for task, child in forebears.items():
+        if task not in ran_here and task.state in ACTIVE:
+            task.losses = (*task.losses, certificate)
+            if len(task.losses) >= CHARGES_MAX:
+                story = f"left behind what it had submitted, and {len(task.losses)} times that killed the worker of its result"
+                state.give_up(task, now)
+                _fail_bereaved(state, task, child, story, certificate, now)
+
+
+def _bereave(state: State, task: Task, child: Task | Orphan, certificate: DeathCertificate, now: float) -> None:
     """Let a task run again whose worker was killed by what it had submitted, unless that happened too often."""
     task.losses = (*task.losses, certificate)
     if len(task.losses) < CHARGES_MAX:
         state.record_task("retried", now, task, certificate.worker, certificate.words)
         lineage.requeue(state, task, now)
-        return
-    text = (
-        f"{task.label} ({task.key}) waited for what it had submitted, and {len(task.losses)} times that killed the worker "
-        f"of both. The last was {child.label} ({child.key}): {certificate.words}"
-    )
+    else:
+        story = f"waited for what it had submitted, and {len(task.losses)} times that killed the worker of both"
+        _fail_bereaved(state, task, child, story, certificate, now)
+
+
+def _fail_bereaved(
+    state: State, task: Task, child: Task | Orphan, story: str, certificate: DeathCertificate, now: float
+) -> None:
+    text = f"{task.label} ({task.key}) {story}. The last was {child.label} ({child.key}): {certificate.words}"
     error = ErrorInfo("WorkerCrashedError", text, "", kind="crashed", key=task.key, certificates=task.losses)
     lineage.fail(state, task, error, now, certificate.worker)
 

@@ -33,7 +33,16 @@ from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
 from jupyter_dist.core.scheduler.once_table import OnceTable
 from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
-from jupyter_dist.core.scheduler.records import FunctionEntry, Member, Nanny, PendingRestart, Session, Tally, Task
+from jupyter_dist.core.scheduler.records import (
+    FunctionEntry,
+    Member,
+    Nanny,
+    Orphan,
+    PendingRestart,
+    Session,
+    Tally,
+    Task,
+)
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
 from jupyter_dist.messages import FreeKeys, FunctionBody, Message, RegisterWorker, StopAttempt, TaskOptions
@@ -446,6 +455,8 @@ class State:
         member, attempt = task.member, task.attempt
         if member is None:
             return
+        if task.parent:
+            member.orphans[attempt] = Orphan(task.parent, task.label, task.key)
         self.detach(task, zombie=True)
         self.say(member.incarnation, StopAttempt(attempt, force))
         timeout_s = 0.0 if force else task.options.timeout_s
@@ -456,6 +467,7 @@ class State:
         """Free the slot of an attempt nobody wanted. Return whether it had one."""
         had_slot = attempt in member.zombies
         member.zombies.discard(attempt)
+        member.orphans.pop(attempt, None)
         member.waiting.pop(attempt, None)
         member.holding.pop(attempt, None)
         self.refresh(member)

@@ -23,11 +23,13 @@ def on_waits(state: State, member: Member, message: AttemptWaits, _now: float) -
             member.solo = None
         state.refresh(member)
     elif attempt in member.zombies:
-        held = member.holding.get(attempt)
+        held, orphan = member.holding.get(attempt), member.orphans.get(attempt)
         state.bury_zombie(member, attempt)
         member.waiting[attempt] = None
         if held is not None:
             member.holding[attempt] = held  # a slot is given back, nothing else
+        if orphan is not None:
+            member.orphans[attempt] = orphan
 
 
 def on_goes_on(state: State, member: Member, message: AttemptGoesOn, _now: float) -> None:

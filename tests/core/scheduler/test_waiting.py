@@ -199,6 +199,36 @@ def test_deaths_by_children_count_on_after_a_result_and_are_forgiven_with_the_er
     assert bench.task("parent").losses == ()
 
 
+def test_deaths_by_what_a_task_left_behind_convict_it_when_its_result_is_lost_each_time(bench):
+    client, nanny = bench.client(), bench.nanny()
+    bench.submit(client, "parent")
+    for number in range(CHARGES_MAX):
+        worker = bench.worker(nanny="n", slots=2, pid=2000 + number)
+        tasks = bench.client()
+        bench.submit(tasks, f"child-{number}", parent="parent")
+        left_behind = bench.attempt(f"child-{number}")
+        bench.finish(worker, "parent", None, nbytes=100_000)
+        bench.release(tasks, f"child-{number}")
+        assert not bench.heard(client, KeyErred)
+        bench.die(worker, nanny, [left_behind])
+    (erred,) = bench.heard(client, KeyErred)
+    assert (erred.error.kind, len(erred.error.certificates)) == ("crashed", CHARGES_MAX)
+    assert "left behind what it had submitted" in erred.error.text
+
+
+def test_deaths_by_what_a_task_left_behind_are_no_matter_when_its_result_is_safe(bench):
+    client, nanny = bench.client(), bench.nanny()
+    bench.submit(client, "parent")
+    worker = bench.worker(nanny="n", slots=2)
+    bench.submit(client, "child", parent="parent")
+    left_behind = bench.attempt("child")
+    bench.finish(worker, "parent")
+    bench.release(client, "child")
+    bench.die(worker, nanny, [left_behind])
+    assert bench.states("parent") == ["memory"]
+    assert bench.task("parent").losses == ()
+
+
 def test_task_that_is_its_own_forebear_ends_the_walk(bench):
     client, nanny = bench.client(), bench.nanny()
     worker = bench.worker(nanny="n", slots=2)
