@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_dist.core.futures import UNLOADED, Wish
 from jupyter_dist.core.machine import Disconnected
-from jupyter_dist.core.scheduler.arcs import QUEUED
+from jupyter_dist.core.scheduler.arcs import ERRED, QUEUED
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.lifetime import is_clean
@@ -389,7 +389,8 @@ class Oracles:
         if is_forgotten and is_told:
             self.world.fail(f"{client}: {wish.key} was forgotten with the scheduler")
         is_unknown = wish.status == "cancelled" and wish.reason == UNKNOWN
-        if is_unknown and (client, wish.number) in self.spoken and not (self.is_given_up or wish.key in self.unwritten):
+        is_let_go = self.is_given_up or wish.key in self.unwritten or self._has_erred_speaker(wish.key)
+        if is_unknown and (client, wish.number) in self.spoken and not is_let_go:
             self.world.fail(f"{client} has a value that speaks of {wish.key}, which was let go")
         delivered = self._settled.get((client, wish.number))
         now_is = (wish.status, wish.value)
@@ -403,6 +404,14 @@ class Oracles:
             self.judge_value(wish.key, wish.value.decode())
         elif wish.status == "finished" and wish.loaded is not UNLOADED:
             self._settled[client, wish.number] = now_is
+
+    def _has_erred_speaker(self, key: str) -> bool:
+        """Whether a value that spoke of a key was lost, and will not be made again: a client may have it all the same."""
+        assert self.state is not None
+        speakers = [
+            self.state.tasks.get(speaker) for speaker, spoken in self.world.speaking.of.items() if key in spoken
+        ]
+        return any(task is not None and task.state == ERRED for task in speakers)
 
     def judge_value(self, key: str, value: str) -> None:
         """Judge a value that a client or a worker reads."""
