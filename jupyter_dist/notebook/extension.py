@@ -11,6 +11,7 @@ from jupyter_dist.client.future import Future
 from jupyter_dist.client.grouping import set_group_source
 from jupyter_dist.notebook.clusters import LocalClusters
 from jupyter_dist.notebook.magics import DistributedMagics
+from jupyter_dist.notebook.suggestions import MAGICS
 from jupyter_dist.notebook.views import Views, future_html
 
 
@@ -19,7 +20,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     views = Views()
     magics = DistributedMagics(shell, LocalClusters(), views)
     shell.register_magics(magics)
-    shell.set_hook("complete_command", lambda _shell, event: magics.complete(event.line), str_key="%distributed")
+    for magic in MAGICS:
+        shell.set_hook("complete_command", lambda _shell, event: magics.suggestions.complete(event.line), str_key=magic)
     set_group_source(lambda: f"cell [{shell.execution_count}]")
     formatter: Any = shell.display_formatter
     formatter.ipython_display_formatter.for_type(Executor, views.show_panel)

@@ -62,15 +62,28 @@ class RunnerPort(Protocol):
         pure: bool = False,
         retries: int = 0,
         timeout_s: float = 0.0,
+        workers: Sequence[str] | None = None,
         on_output: Callable[[str, str], object] | None = None,
     ) -> Any:
         """Send one call and return its future."""
 
+    def scatter(self, data: list[Any], /) -> Any:
+        """Put each of these where every worker can use it; return a future for each."""
+
     def cancel(self, futures: Any, force: bool = False) -> Any:
         """Give these futures up, with ``force`` also what runs."""
 
+    def stacks(self, workers: Any = None, timeout: float = 5.0) -> Any:
+        """Return the stacks of running tasks by worker and key; a text for a worker that does not answer."""
+
+    def restart_workers(self, workers: Any) -> Any:
+        """Kill these workers and return when others are in their places."""
+
     def name_futures(self, names: Mapping[str, Any]) -> None:
         """Have the cluster know what the notebook calls futures."""
+
+    def snapshot(self) -> ClusterSnapshot:
+        """Return the cluster as it is now."""
 
     def watch(self, callback: Callable[[Observation], None], interval_s: float = 0.5) -> WatchingPort:
         """Call back with what happens, from the I/O thread."""
@@ -143,9 +156,6 @@ class ExecutorPort(RunnerPort, AttachPort, Protocol):
     @property
     def futures(self) -> Mapping[str, Any]:
         """The futures this executor holds, by key."""
-
-    def snapshot(self) -> ClusterSnapshot:
-        """Return the cluster as it is now."""
 
     def scale(self, workers: int) -> Any:
         """Keep so many workers."""

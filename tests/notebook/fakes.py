@@ -215,6 +215,7 @@ class FakeExecutor:
         self.names: dict[str, str] = {}  # as the cluster knows them: name -> key
         self.lost: dict[str, list[tuple[FakeLostFuture, FakeFuture]]] = {}  # by the name of their session
         self.is_closed = False
+        self.stuck: dict[str, set[str]] = {}  # worker -> keys it does not come back from
         self.futures: dict[str, FakeFuture] = {}
         self.calls: list[str] = []
         self.submitted: list[dict[str, Any]] = []
@@ -267,6 +268,23 @@ class FakeExecutor:
         if isinstance(value, list | tuple):
             return type(value)(self._resolve(item) for item in value)
         return value
+
+    def scatter(self, data):
+        futures = []
+        for value in data:
+            future = FakeFuture(self, f"scatter-{next(self._numbers)}")
+            future.inner.set_result(value)
+            futures.append(future)
+        self.calls.append(f"scatter {len(futures)}")
+        return futures
+
+    def stacks(self, workers=None, timeout=5.0):
+        return {name: dict.fromkeys(self.stuck.get(name, ()), "a stack") for name in workers}
+
+    def restart_workers(self, workers):
+        self.calls.append(f"kill {' '.join(workers)}")
+        for worker in workers:
+            self.stuck.pop(worker, None)
 
     def name_futures(self, names):
         self.names.update({name: future.key for name, future in names.items()})

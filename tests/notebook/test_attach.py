@@ -9,8 +9,8 @@ from IPython.core.completer import provisionalcompleter
 
 from jupyter_dist.errors import NoClusterError, SessionConnectedError, UsageError
 from jupyter_dist.notebook import attached
+from jupyter_dist.notebook.commands import COMMAND_OPTIONS, COMMANDS
 from jupyter_dist.notebook.completion import complete_command
-from jupyter_dist.notebook.magics import ATTACH_OPTIONS, COMMANDS
 from tests.notebook.fakes import FakeExecutor, FakeFuture
 
 OWN = "notebook.ipynb"
@@ -99,10 +99,10 @@ def test_variable_of_the_same_future_is_bound_again(notebook, cluster, shell):
 def test_what_was_left_out_is_not_kept_when_its_dict_is_gone(notebook, cluster, shell, magics):
     cluster.lose(OWN, "fit-1", 42, names=["model"])
     notebook("model = 1\n%distributed connect\n%distributed attach")
-    assert dict(magics._left)
+    assert dict(magics.commands._left)
     notebook("del attached")
     gc.collect()
-    assert not dict(magics._left)
+    assert not dict(magics.commands._left)
 
 
 def test_attach_without_an_executor_finds_the_cluster_that_has_the_futures(notebook, clusters, shell, capsys):
@@ -159,7 +159,7 @@ def test_session_that_is_connected_is_said_as_a_sentence(notebook, cluster, monk
 
 
 @pytest.mark.parametrize(
-    ("line", "words"), [("a b", "one with spaces is written in quotes"), ("--overwirte", "Did you mean --overwrite")]
+    ("line", "words"), [("a b", "a name with spaces is written in quotes"), ("--overwirte", "Did you mean --overwrite")]
 )
 def test_line_that_makes_no_sense_is_refused_and_nothing_is_taken(notebook, cluster, line, words):
     cluster.lose(OWN, "a", 1)
@@ -172,7 +172,7 @@ def test_line_that_makes_no_sense_is_refused_and_nothing_is_taken(notebook, clus
 def test_help_lists_attach_and_its_options(notebook, capsys):
     notebook("%distributed --help\n%distributed attach --help")
     out = capsys.readouterr().out
-    assert "%distributed attach   take over the futures of this notebook's earlier kernel" in out
+    assert "%distributed attach [NAME]   take over the futures of this notebook's earlier kernel" in out
     assert "--overwrite" in out
 
 
@@ -222,15 +222,15 @@ def test_table_of_many_futures_is_cut_and_names_are_made_plain():
 )
 def test_completion_offers_commands_options_and_names(line, offered):
     names = {"attach": lambda: ["nb.ipynb", "my nb.ipynb"]}
-    assert complete_command(line, COMMANDS, {"attach": ATTACH_OPTIONS}, names) == offered
+    assert complete_command(line, COMMANDS, {"attach": COMMAND_OPTIONS["attach"]}, names) == offered
 
 
 def test_completion_of_a_name_asks_for_lost_sessions_and_clusters(notebook, magics, cluster):
-    assert magics.complete("%distributed attach ") == []  # there is no executor, and none is made
+    assert magics.suggestions.complete("%distributed attach ") == []  # there is no executor, and none is made
     cluster.lose("nb.ipynb", "a", 1)
     notebook("%distributed connect")
-    assert magics.complete("%distributed attach n") == ["nb.ipynb"]
-    assert magics.complete("%distributed connect ") == ["default"]
+    assert magics.suggestions.complete("%distributed attach n") == ["nb.ipynb"]
+    assert magics.suggestions.complete("%distributed connect ") == ["default"]
 
 
 def test_extension_completes_its_commands_in_the_shell(shell):
