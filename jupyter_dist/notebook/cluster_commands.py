@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import time
 import weakref
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -18,10 +19,13 @@ from jupyter_dist.notebook import attached
 from jupyter_dist.notebook.commands import COMMAND_OPTIONS, COMMANDS, describe_commands, usage_of
 from jupyter_dist.notebook.current_executor import NO_CLUSTER, CurrentExecutor, tell_lost
 from jupyter_dist.notebook.options import Parsed, describe_options, parse_options
+from jupyter_dist.notebook.output import CellOutput
 from jupyter_dist.notebook.panel_rows import Link, PanelModel
-from jupyter_dist.notebook.ports import ClustersPort, ExecutorPort
+from jupyter_dist.notebook.ports import ClustersPort, ExecutorPort, FuturePort, LostFuturePort
+from jupyter_dist.notebook.reattaching import AttachedRun, find_runs
 from jupyter_dist.notebook.speaking import say
 from jupyter_dist.notebook.views import Views
+from jupyter_dist.notebook.watching import Watches
 from jupyter_dist.notebook.wording import count, duration, icon, listing
 
 DEFAULT = "default"
@@ -31,8 +35,17 @@ WORDS = {"scale": 1, "connect": 1, "attach": 1, "push": 1000, "pull": 1000}  # h
 class ClusterCommands:
     """The commands of one shell."""
 
-    def __init__(self, shell: InteractiveShell, current: CurrentExecutor, clusters: ClustersPort, views: Views) -> None:
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        current: CurrentExecutor,
+        clusters: ClustersPort,
+        views: Views,
+        watches: Watches,
+        output_max: int,
+    ) -> None:
         self._shell, self._current, self._clusters, self._views = shell, current, clusters, views
+        self._watches, self._output_max = watches, output_max
         self._left: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # attached, and not bound
 
     def run(self, line: str) -> None:
@@ -174,8 +187,22 @@ class ClusterCommands:
             return
         head = f"{count(len(futures), 'future')} of {meant}, on cluster {executor.name!r}:"
         say(attached.describe_attached(futures, lost, time.time(), head))
-        self._bind(attached.plan_binding(futures, named, self._shell.user_ns, is_forced=is_forced))
-        say(attached.NOT_KEPT)
+        runs = self._runs_among(executor, lost, futures)
+        held = {key for run in runs for key in run.held}
+        left = {own: future for own, future in futures.items() if future.key not in held}
+        self._bind(attached.plan_binding(left, named, self._shell.user_ns, is_forced=is_forced))
+        say(attached.PRINTED)
+        for run in runs:
+            run.start()
+
+    def _runs_among(
+        self, executor: ExecutorPort, lost: Sequence[LostFuturePort], futures: Mapping[str, FuturePort]
+    ) -> list[AttachedRun]:
+        """Return the runs that were found again, ready to be shown in this cell."""
+        by_key = {future.key: future for future in futures.values()}
+        watch, now_s = self._watches.of(executor), time.time()
+        found = [run for run in find_runs(lost) if any(key in by_key for key, _ in run.places)]
+        return [AttachedRun(executor, run, by_key, CellOutput(self._output_max), watch, now_s) for run in found]
 
     def _holding(self, name: str | None) -> ExecutorPort | None:
         """Return the executor in use; without one, one on the running cluster that keeps the futures; else None."""

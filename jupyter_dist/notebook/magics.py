@@ -46,13 +46,13 @@ from jupyter_dist.notebook.expressions import read_call
 from jupyter_dist.notebook.options import Parsed, describe_options, parse_options, split_options
 from jupyter_dist.notebook.output import CellOutput
 from jupyter_dist.notebook.plan import CellOptions, plan_cell
-from jupyter_dist.notebook.ports import ClustersPort, ExecutorPort
+from jupyter_dist.notebook.ports import ClustersPort
 from jupyter_dist.notebook.run import CellRun
 from jupyter_dist.notebook.speaking import say, spoken
 from jupyter_dist.notebook.stopping import wait_for_run
 from jupyter_dist.notebook.suggestions import Suggestions
 from jupyter_dist.notebook.views import Views
-from jupyter_dist.notebook.watching import SharedWatch
+from jupyter_dist.notebook.watching import Watches
 from jupyter_dist.settings import Settings, load_settings
 
 
@@ -68,9 +68,11 @@ class DistributedMagics(Magics):
         self.clusters = clusters
         self.limits = settings or load_settings()
         self.current = CurrentExecutor(shell, clusters)
-        self.commands = ClusterCommands(shell, self.current, clusters, views)
+        self._watches = Watches()
+        self.commands = ClusterCommands(
+            shell, self.current, clusters, views, self._watches, self.limits.output_bytes_max
+        )
         self.suggestions = Suggestions(shell, self.current, clusters)
-        self._watches: weakref.WeakKeyDictionary[ExecutorPort, SharedWatch] = weakref.WeakKeyDictionary()
         self._runs: weakref.WeakValueDictionary[str, CellRun] = weakref.WeakValueDictionary()  # the last of each cell
 
     @line_cell_magic
@@ -142,7 +144,7 @@ class DistributedMagics(Magics):
         )
         remote.register_source(plan.source, plan.filename)  # tracebacks show the cell's lines here too
         self._replace_run(source)
-        run = CellRun(executor, plan, how, self.limits, self._watch(executor))
+        run = CellRun(executor, plan, how, self.limits, self._watches.of(executor))
         self._runs[self._place(source)] = run
         run.bind(self.ip.user_ns)
         run.start()
@@ -176,9 +178,6 @@ class DistributedMagics(Magics):
         """Return which cell of the notebook this is; where front ends do not say so, cells differ by their text."""
         parent: dict[str, Any] = getattr(self.ip, "get_parent", dict)() or {}
         return str(parent.get("metadata", {}).get("cellId") or source)
-
-    def _watch(self, executor: ExecutorPort) -> SharedWatch:
-        return self._watches.setdefault(executor, SharedWatch(weakref.proxy(executor)))
 
     def _group(self) -> str:
         return f"cell [{self.ip.execution_count}]"

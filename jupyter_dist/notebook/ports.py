@@ -22,6 +22,9 @@ class FuturePort(Protocol):
     def status(self) -> str:
         """One of pending, finished, error, cancelled, lost."""
 
+    def watch_output(self, fn: Callable[[str, str], object], /) -> None:
+        """Call with the stream and text of what it printed and will print, from the I/O thread."""
+
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait, and return what the task raised."""
 
@@ -123,6 +126,10 @@ class LostFuturePort(Protocol):
     @property
     def key(self) -> str:
         """Its task's name."""
+
+    @property
+    def label(self) -> str:
+        """What people call its task."""
 
     @property
     def state(self) -> str:

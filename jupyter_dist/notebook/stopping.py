@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from jupyter_dist.errors import JupyterDistError
 from jupyter_dist.notebook.ports import RunnerPort
-from jupyter_dist.notebook.run import CellRun
+from jupyter_dist.notebook.running import Run
 from jupyter_dist.notebook.wording import count, listing
 
 LOOK_S = 0.1
@@ -44,7 +44,7 @@ class Stopped:
         return "; ".join(parts)
 
 
-def wait_for_run(run: CellRun, say: Say) -> None:
+def wait_for_run(run: Run, say: Say) -> None:
     """Wait until a run is done and shown.
 
     Raises
@@ -64,15 +64,15 @@ def wait_for_run(run: CellRun, say: Say) -> None:
     run.raise_failure()
 
 
-def interrupt_run(run: CellRun, say: Say) -> None:
+def interrupt_run(run: Run, say: Say) -> None:
     """Do to a run what the user wants at an interrupt, and say so in its receipt."""
-    if run.options.on_interrupt == "detach":
+    if run.on_interrupt == "detach":
         run.note("interrupted in the notebook; it goes on, and its names are futures")
         return
     keys = {part.key for part in run.parts}
     workers = tuple(dict.fromkeys([*run.workers, *workers_of(run.executor, keys)]))
     run.cancel("interrupted in the notebook; the run was cancelled")
-    stopped = stop_code(run.executor, keys, workers, say, is_impatient=run.options.on_interrupt == "kill")
+    stopped = stop_code(run.executor, keys, workers, say, is_impatient=run.on_interrupt == "kill")
     if stopped.words():
         say(f"{run.name}: {stopped.words()}")
 

@@ -28,6 +28,14 @@ from jupyter_dist.messages.observation import (
 STATUS = {True: "finished", False: "error"}
 
 
+def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
 def worker_view(name="worker-0", **changes) -> WorkerView:
     values: dict[str, Any] = {
         "name": name,
@@ -144,6 +152,8 @@ class FakeFuture:
         self.inner: Future[Any] = Future()
         self.inner.set_running_or_notify_cancel()
         self.reason = ""
+        self.printed: list[tuple[str, str]] = []
+        self.listener: Callable[[str, str], object] = lambda _stream, _text: None
 
     @property
     def status(self):
@@ -168,6 +178,11 @@ class FakeFuture:
         if error is not None:
             raise error
         return self.inner.result()
+
+    def watch_output(self, fn):
+        for chunk in self.printed:
+            fn(*chunk)
+        self.listener = fn
 
     def add_done_callback(self, fn):
         self.inner.add_done_callback(lambda _: fn(self))
@@ -289,15 +304,16 @@ class FakeExecutor:
     def name_futures(self, names):
         self.names.update({name: future.key for name, future in names.items()})
 
-    def lose(self, session, key, value, *, names=(), state="memory", age_s=5.0):
+    def lose(self, session, key, value, *, names=(), state="memory", age_s=5.0, label="f"):
         """Let a lost session have a future."""
         future = FakeFuture(self, key)
         if state == "memory":
             future.inner.set_result(value)
         elif state == "erred":
             future.inner.set_exception(value)
-        lost = FakeLostFuture(tuple(names), key, "f", state, time.time() - age_s)
+        lost = FakeLostFuture(tuple(names), key, label, state, time.time() - age_s)
         self.lost.setdefault(session, []).append((lost, future))
+        return future
 
     def lost_sessions(self):
         now = time.time()

@@ -11,7 +11,7 @@ from jupyter_dist.errors import NoClusterError, SessionConnectedError, UsageErro
 from jupyter_dist.notebook import attached
 from jupyter_dist.notebook.commands import COMMAND_OPTIONS, COMMANDS
 from jupyter_dist.notebook.completion import complete_command
-from tests.notebook.fakes import FakeExecutor, FakeFuture
+from tests.notebook.fakes import FakeExecutor, FakeFuture, until
 
 OWN = "notebook.ipynb"
 
@@ -53,8 +53,41 @@ def test_attach_binds_names_and_tells_state_age_and_key(notebook, cluster, shell
         "  model   ● finished    5.0 s       fit-1",
         "  score   ◐ processing  3 min 05 s  score-2",
         "  figure  ✖ error       5.0 s       plot-3",
-        attached.NOT_KEPT,
+        attached.PRINTED,
     ]
+
+
+def test_lists_and_dicts_of_futures_are_bound_as_they_were(notebook, cluster, shell):
+    for place in (1, 0, 2):
+        cluster.lose(OWN, f"s-{place}", place, names=[f"scores[{place}]"])
+        cluster.lose(OWN, f"t-{place}", place, names=[f"taken[{place}]"])
+    cluster.lose(OWN, "p-0", 7, names=["parts['worker-0']"])
+    cluster.lose(OWN, "h-1", 8, names=["half[1]"])
+    notebook("taken = 1\n%distributed connect\n%distributed attach")
+    assert [future.result() for future in shell.user_ns["scores"]] == [0, 1, 2]
+    assert {worker: future.result() for worker, future in shell.user_ns["parts"].items()} == {"worker-0": 7}
+    assert shell.user_ns["taken"] == 1
+    assert sorted(shell.user_ns["attached"]) == ["half[1]", "taken[0]", "taken[1]", "taken[2]"]
+
+
+def test_a_run_is_found_again_with_its_prints_its_value_and_its_receipt(notebook, cluster, shell, shown, capsys):
+    run = cluster.lose(OWN, "cell-3-0123abcd", None, state="processing", label="cell")
+    display = cluster.lose(OWN, "cell-3-0123abcd: display", None, state="waiting", label="pick")
+    cluster.lose(OWN, "cell-3-0123abcd:model", None, names=["model"], state="waiting", label="pick")
+    run.printed = [("stdout", "printed before\n")]
+    notebook("%distributed connect\n%distributed attach")
+    assert "printed before\n" in capsys.readouterr().out
+    assert "attached" not in shell.user_ns
+    [line] = shown
+    assert line["text/plain"].startswith("◐ running: 0/1 done; 5.0 s")
+    assert "of this notebook's earlier kernel" in line["text/plain"]
+    run.listener("stdout", "printed after\n")
+    run.inner.set_result(None)
+    display.inner.set_result([({"text/plain": "the value"}, {})])
+    until(lambda: shown[0]["text/plain"].startswith("● done"))
+    assert "made:          model" in shown[0]["text/plain"]
+    assert shown[1]["text/plain"] == "the value"
+    assert "printed after\n" in capsys.readouterr().out
 
 
 def test_future_without_a_variable_is_kept_in_a_dict(notebook, cluster, shell, capsys):

@@ -13,27 +13,6 @@ from jupyter_dist.notebook.run import CellRun
 
 
 @pytest.fixture
-def shown(monkeypatch):
-    """Bundles as they are displayed; a display id is replaced in place."""
-    bundles: list[dict[str, str]] = []
-
-    class Handle:
-        def __init__(self, place):
-            self.place = place
-
-        def update(self, bundle, raw):
-            bundles[self.place] = bundle
-
-    def display(bundle, **options):
-        bundles.append(bundle)
-        return Handle(len(bundles) - 1)
-
-    monkeypatch.setattr("jupyter_dist.notebook.progress.display", display)
-    monkeypatch.setattr("jupyter_dist.notebook.run.display", display)
-    return bundles
-
-
-@pytest.fixture
 def runs(monkeypatch):
     """The runs that were started, so that a test can wait for their receipts."""
     started = []

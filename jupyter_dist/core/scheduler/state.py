@@ -31,6 +31,7 @@ from jupyter_dist.core.scheduler.coordination.tables import Coordination
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
+from jupyter_dist.core.scheduler.prints import Prints
 from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import FunctionEntry, Member, Nanny, PendingRestart, Session, Tally, Task
 from jupyter_dist.errors import TransitionError
@@ -94,6 +95,7 @@ class State:
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
         self.laden: dict[Member, None] = {}  # workers with unstarted attempts in hand
 
+        self.prints = Prints(settings.output_bytes_max, settings.output_total_bytes_max)
         self.ledger = Ledger()
         self.recover_until_s: float | None = None  # until when nothing is handed out: workers may still come back
         self.doubtful: dict[Task, None] = {}  # cannot be made, unless they bring it or what needs it
@@ -237,6 +239,7 @@ class State:
 
     def _remove(self, task: Task) -> None:
         del self.tasks[task.key]
+        self.prints.drop(task.key)
         self.ledger.forget(task)
         self.counts[FORGOTTEN] = 0
         task.tally.counts[FORGOTTEN] = 0
@@ -261,6 +264,7 @@ class State:
         for function_id in self.functions:
             self.ledger.drop_function(function_id)
         self.tasks.clear()
+        self.prints.clear()
         self.functions.clear()
         self.idle_functions.clear()
         self.labels.clear()
