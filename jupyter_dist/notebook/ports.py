@@ -161,6 +161,10 @@ class ExecutorPort(RunnerPort, AttachPort, Protocol):
     """What the panel and the magics ask beside that."""
 
     @property
+    def wishes_made(self) -> int:
+        """The number of the newest future's wish."""
+
+    @property
     def futures(self) -> Mapping[str, Any]:
         """The futures this executor holds, by key."""
 

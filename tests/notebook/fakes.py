@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -149,6 +150,7 @@ class FakeFuture:
 
     def __init__(self, executor, key):
         self.executor, self.key = executor, key
+        self.wish = SimpleNamespace(number=len(executor.futures) + 1 if executor is not None else 0)
         self.inner: Future[Any] = Future()
         self.inner.set_running_or_notify_cancel()
         self.reason = ""
@@ -283,6 +285,10 @@ class FakeExecutor:
         if isinstance(value, list | tuple):
             return type(value)(self._resolve(item) for item in value)
         return value
+
+    @property
+    def wishes_made(self):
+        return len(self.futures)
 
     def scatter(self, data):
         futures = []

@@ -116,3 +116,15 @@ def test_prints_of_a_cell_survive_its_workers_death(kernel):
     assert "last words" in kernel.text(cell)
     assert "WorkerCrashedError" in kernel.error(cell)
     assert receipt(kernel, cell).startswith("✖ failed")
+
+
+def test_an_interrupt_while_gathering_stops_what_the_cell_had_submitted(kernel):
+    kernel.run("import os, time\ndef slow(n):\n    time.sleep(60)")
+    cell = kernel.start("print('go', flush=True)\nexecutor.gather(executor.map(slow, range(6)))")
+    kernel.listen(lambda: "go" in kernel.text(cell))
+    watch = "len([t for t in executor.snapshot().running if t.label == 'slow'])"
+    kernel.manager.interrupt_kernel()
+    kernel.listen(lambda: cell in kernel.done)
+    assert "KeyboardInterrupt" in kernel.error(cell)
+    check = kernel.run(f"while {watch}: time.sleep(0.02)\nprint('none left')")
+    assert kernel.text(check) == "none left\n", kernel.error(check)
