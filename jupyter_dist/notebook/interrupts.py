@@ -55,4 +55,4 @@ def _stop(executor: ExecutorPort, before: int) -> None:
     running = {task.key for task in executor.snapshot().running if task.key in futures}
     workers = workers_of(executor, running)
     executor.cancel(list(futures.values()), force=True)
-    say(describe_stop(len(running), len(futures) - len(running), stop_code(executor, running, workers, say)))
+    say(describe_stop(len(running), len(futures) - len(running), stop_code(executor, futures, workers, say)))

@@ -93,16 +93,16 @@ def stop_code(
 
     Parameters
     ----------
+    workers
+        Those that are known to have had one of the tasks.
     is_impatient
         Kill at once.
     """
     wanted = frozenset(keys)
-    if not workers:
-        return Stopped()
     begun, is_told, left = time.monotonic(), False, workers
     try:
         while not is_impatient:
-            left = inside(executor, wanted, left)
+            left = inside(executor, wanted, workers)
             waited_s = time.monotonic() - begun
             if not left or waited_s > STOP_S_MAX:
                 return Stopped(left=left)
@@ -115,30 +115,25 @@ def stop_code(
             time.sleep(LOOK_S)
     except KeyboardInterrupt:
         pass
-    left = left if is_impatient else inside(executor, wanted, left)
+    left = inside(executor, wanted, workers)
     if left:
         executor.restart_workers(list(left))
     return Stopped(killed=left)
 
 
 def inside(executor: RunnerPort, keys: frozenset[str], workers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of the workers that are inside the code of these tasks; one that cannot say so is."""
+    """Return the workers that are inside the code of these tasks.
+
+    All are asked: which one has a task that has just begun is not known here. One that cannot answer is counted when it
+    is among the workers that are known to have had one of the tasks, and else left alone: it may work for others.
+    """
     try:
-        stacks = executor.stacks(list(workers), ASK_S)
-    except JupyterDistError:  # one of them is gone, so it is not inside anything
-        return tuple(name for name in workers if _is_inside(executor, keys, name))
-    return tuple(name for name in workers if _has_any(stacks.get(name, {}), keys))
-
-
-def _is_inside(executor: RunnerPort, keys: frozenset[str], worker: str) -> bool:
-    try:
-        return _has_any(executor.stacks([worker], ASK_S).get(worker, {}), keys)
-    except JupyterDistError:
-        return False
-
-
-def _has_any(stacks: object, keys: frozenset[str]) -> bool:
-    return isinstance(stacks, str) or bool(isinstance(stacks, dict) and keys & set(stacks))
+        stacks = executor.stacks(None, ASK_S)
+    except JupyterDistError:  # one died while it was asked; the next look finds the others
+        return workers
+    return tuple(
+        name for name, found in stacks.items() if (name in workers if isinstance(found, str) else keys & set(found))
+    )
 
 
 def describe_stop(running: int, waiting: int, stopped: Stopped) -> str:

@@ -300,7 +300,10 @@ class FakeExecutor:
         return futures
 
     def stacks(self, workers=None, timeout=5.0):
-        return {name: dict.fromkeys(self.stuck.get(name, ()), "a stack") for name in workers}
+        return {
+            name: dict.fromkeys(self.stuck.get(name, ()), "a stack")
+            for name in workers or [w.name for w in self.view.workers]
+        }
 
     def restart_workers(self, workers):
         self.calls.append(f"kill {' '.join(workers)}")
