@@ -174,6 +174,12 @@ class ExecutorPort(RunnerPort, AttachPort, Protocol):
     def restart(self) -> Any:
         """Forget every task and replace every worker."""
 
+    def retry(self, futures: Any) -> Any:
+        """Try erred futures again."""
+
+    def retire_workers(self, workers: Any) -> Any:
+        """Have these workers end, their results moved first."""
+
     def gather(self, futures: Any) -> Any:
         """Return the values of futures, in the shape they came in."""
 

@@ -27,6 +27,35 @@ def test_panel_shows_workers_and_what_became_of_futures(tab: Tab, lab: Lab) -> N
     expect(panel.get_by_role("row").filter(has_text="worker-0")).to_be_visible()
 
 
+def test_panel_tries_errors_again_together_and_asks_before_it_cancels(tab: Tab, lab: Lab) -> None:
+    gate = lab.folder / "gate"
+    work = (
+        f"import os, time\ndef need(n):\n    return open({str(gate)!r}).read() + str(n)\n"
+        "failing = executor.map(need, range(3))\nslow = executor.submit(time.sleep, 600)"
+    )
+    lab.write_notebook("actions.ipynb", START, "%distributed panel", work)
+    tab.open_notebook("actions.ipynb")
+    tab.run_all()
+    panel = tab.output(1)
+    expect(panel).to_contain_text("3 failed", timeout=WAIT_MS_MAX)
+    panel.get_by_role("tab", name="Errors").click()
+    panel.get_by_role("row").filter(has_text="FileNotFoundError").click()
+    expect(panel.locator(".jd-detail:visible")).to_contain_text("need")
+    tab.screenshot("panel-errors")
+    gate.write_text("opened")
+    panel.get_by_role("button", name="Retry these 3").click()
+    expect(panel).to_contain_text("3 tasks tried again", timeout=WAIT_MS_MAX)
+    panel.get_by_role("tab", name="Futures").click()
+    expect(panel).to_contain_text("3 in memory", timeout=WAIT_MS_MAX)
+    panel.get_by_role("row").filter(has_text="running").click()
+    cancel = panel.locator(".jd-action", has_text="Cancel")
+    cancel.click()
+    expect(cancel).to_contain_text("Click again")
+    tab.screenshot("panel-futures")
+    cancel.click()
+    expect(panel).to_contain_text("was cancelled", timeout=WAIT_MS_MAX)
+
+
 def test_task_stream_draws_a_bar_for_each_task(tab: Tab, lab: Lab) -> None:
     lab.write_notebook("stream.ipynb", START, "%distributed stream", "executor.gather(executor.map(str, range(12)))")
     tab.open_notebook("stream.ipynb")

@@ -305,6 +305,12 @@ class FakeExecutor:
             for name in workers or [w.name for w in self.view.workers]
         }
 
+    def retry(self, futures):
+        self.calls.append(f"retry {' '.join(future.key for future in futures)}")
+
+    def retire_workers(self, workers):
+        self.calls.append(f"retire {' '.join(workers)}")
+
     def restart_workers(self, workers):
         self.calls.append(f"kill {' '.join(workers)}")
         for worker in workers:
