@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import time
 import weakref
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -21,7 +20,7 @@ from jupyter_dist.notebook.current_executor import NO_CLUSTER, CurrentExecutor, 
 from jupyter_dist.notebook.options import Parsed, describe_options, parse_options
 from jupyter_dist.notebook.output import CellOutput
 from jupyter_dist.notebook.panel_rows import Link, PanelModel
-from jupyter_dist.notebook.ports import ClustersPort, ExecutorPort, FuturePort, LostFuturePort
+from jupyter_dist.notebook.ports import ClustersPort, ExecutorPort
 from jupyter_dist.notebook.reattaching import AttachedRun, find_runs
 from jupyter_dist.notebook.speaking import say
 from jupyter_dist.notebook.views import Views
@@ -175,34 +174,30 @@ class ClusterCommands:
             say("Nothing to attach to: no running cluster keeps futures of an earlier kernel of this notebook.")
             return
         lost = executor.lost_futures(name)
+        session = executor.session_name if name is None else name
+        lost_s = min((other.lost_s for other in executor.lost_sessions() if other.name == session), default=0.0)
         futures = executor.attach(name)
         named = {own for future in lost for own in future.names}
         is_forced = options.flag("overwrite")
         if is_forced:  # also what an earlier attach left out
             futures = dict(self._left) | futures
             named |= set(self._left)
-        meant = repr(executor.session_name if name is None else name)
+        meant = repr(session)
         if not futures:
             say(attached.describe_nothing(meant, executor.name, executor.lost_sessions(), time.time()))
             return
         head = f"{count(len(futures), 'future')} of {meant}, on cluster {executor.name!r}:"
         say(attached.describe_attached(futures, lost, time.time(), head))
-        runs = self._runs_among(executor, lost, futures)
-        held = {key for run in runs for key in run.held}
-        left = {own: future for own, future in futures.items() if future.key not in held}
+        found = find_runs(lost, lost_s)
+        plumbing = {key for run in found for key in run.plumbing}
+        left = {own: future for own, future in futures.items() if future.key not in plumbing}
         self._bind(attached.plan_binding(left, named, self._shell.user_ns, is_forced=is_forced))
         say(attached.PRINTED)
-        for run in runs:
-            run.start()
-
-    def _runs_among(
-        self, executor: ExecutorPort, lost: Sequence[LostFuturePort], futures: Mapping[str, FuturePort]
-    ) -> list[AttachedRun]:
-        """Return the runs that were found again, ready to be shown in this cell."""
         by_key = {future.key: future for future in futures.values()}
-        watch, now_s = self._watches.of(executor), time.time()
-        found = [run for run in find_runs(lost) if any(key in by_key for key, _ in run.places)]
-        return [AttachedRun(executor, run, by_key, CellOutput(self._output_max), watch, now_s) for run in found]
+        for run in found:
+            if not run.is_seen and any(key in by_key for key, _ in run.places):
+                output, watch = CellOutput(self._output_max), self._watches.of(executor)
+                AttachedRun(executor, run, by_key, output, watch, time.time()).start()
 
     def _holding(self, name: str | None) -> ExecutorPort | None:
         """Return the executor in use; without one, one on the running cluster that keeps the futures; else None."""

@@ -1,6 +1,7 @@
 """Runs of an earlier kernel that are found again: they go on in the cell that attaches, with their prints from the start.
 
-A session keeps the tasks of a run until its receipt is shown, so what is found here is what nobody has seen the end of.
+Shown are runs of which nobody has seen the end: that go on, or ended after the kernel was gone. Of the others there are
+only tasks that somebody still held; what these were for is done, and they are let go.
 """
 
 from __future__ import annotations
@@ -18,22 +19,33 @@ from jupyter_dist.notebook.running import Part, Run
 from jupyter_dist.notebook.watching import SharedWatch
 
 KEY = re.compile(r"^(?P<run>.+-[0-9a-f]{8})(?:-(?P<place>.+))?$", re.DOTALL)
+OVER = frozenset({"memory", "erred"})
 NOTE = "of this notebook's earlier kernel"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run of which tasks were found: their keys with the places these have, the names it makes, since when it is on."""
+    """A run of which tasks were found: their keys with the places these have, the names it makes, since when it is on.
+
+    ``is_seen``: it had ended before its kernel was lost.
+    """
 
     name: str
     places: tuple[tuple[str, str], ...]
     outputs: tuple[str, ...]
     since_s: float
+    is_seen: bool = False
+
+    @property
+    def plumbing(self) -> tuple[str, ...]:
+        """The keys of its tasks that no variable stands for."""
+        return tuple(name for key, _ in self.places for name in (key, f"{key}:{DISPLAYS}"))
 
 
-def find_runs(lost: Iterable[LostFuturePort]) -> list[FoundRun]:
-    """Return the runs among lost futures, in the order in which they were found. Pure."""
+def find_runs(lost: Iterable[LostFuturePort], lost_s: float = 0.0) -> list[FoundRun]:
+    """Return the runs among lost futures, in the order in which they were found; their kernel is lost since a time. Pure."""
     runs: dict[str, list[tuple[str, str, float]]] = {}
+    unseen: set[str] = set()
     names: dict[str, list[str]] = {}
     for future in lost:
         key, colon, _what = future.key.rpartition(":")
@@ -42,6 +54,8 @@ def find_runs(lost: Iterable[LostFuturePort]) -> list[FoundRun]:
             continue
         if not colon and future.label == CELL_LABEL:
             runs.setdefault(found["run"], []).append((future.key, found["place"] or "", future.since_s))
+            if future.state not in OVER or future.since_s >= lost_s:
+                unseen.add(found["run"])
         names.setdefault(found["run"], []).extend(name.partition("[")[0] for name in future.names)
     return [
         FoundRun(
@@ -49,6 +63,7 @@ def find_runs(lost: Iterable[LostFuturePort]) -> list[FoundRun]:
             tuple((key, place) for key, place, _ in sorted(tasks, key=lambda task: _in_order(task[1]))),
             tuple(dict.fromkeys(names.get(name, ()))),
             min(since_s for *_, since_s in tasks),
+            name not in unseen,
         )
         for name, tasks in runs.items()
     ]
@@ -84,9 +99,6 @@ class AttachedRun(Run):
         self.parts = [
             Part(Share(place, place), key, futures[key], {}, futures.get(f"{key}:{DISPLAYS}")) for key, place in places
         ]
-        self.held = tuple(part.future.key for part in self.parts) + tuple(
-            part.shows.key for part in self.parts if part.shows is not None
-        )
 
     def start(self) -> None:
         """Show what was printed so far and what will be, and follow the run to its end."""

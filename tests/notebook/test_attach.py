@@ -90,6 +90,18 @@ def test_a_run_is_found_again_with_its_prints_its_value_and_its_receipt(notebook
     assert "printed after\n" in capsys.readouterr().out
 
 
+def test_a_run_whose_end_was_seen_is_let_go_and_one_that_ended_meanwhile_is_shown(notebook, cluster, shell, shown):
+    for number, age_s in ((1, 1000.0), (2, 100.0)):  # the kernel is lost since 200 s
+        key = f"cell-{number}-0123abcd"
+        cluster.lose(OWN, key, None, label="cell", age_s=age_s)
+        cluster.lose(OWN, f"{key}: display", [], label="pick", age_s=age_s)
+        cluster.lose(OWN, f"{key}:x{number}", number, names=[f"x{number}"], label="pick", age_s=age_s)
+    notebook("%distributed connect\n%distributed attach")
+    assert (shell.user_ns["x1"].result(), shell.user_ns["x2"].result()) == (1, 2)
+    assert "attached" not in shell.user_ns
+    until(lambda: len(shown) == 1 and "cell-2-0123abcd" in shown[0]["text/plain"])
+
+
 def test_future_without_a_variable_is_kept_in_a_dict(notebook, cluster, shell, capsys):
     cluster.lose(OWN, "map-1", 1)
     cluster.lose(OWN, "map-2", 2, names=["no name of a variable"])
