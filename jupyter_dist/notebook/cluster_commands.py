@@ -22,13 +22,22 @@ from jupyter_dist.notebook.output import CellOutput
 from jupyter_dist.notebook.panel_rows import Link, PanelModel
 from jupyter_dist.notebook.ports import ClustersPort, ExecutorPort
 from jupyter_dist.notebook.reattaching import AttachedRun, find_runs
+from jupyter_dist.notebook.running import OpenRuns
 from jupyter_dist.notebook.speaking import say
+from jupyter_dist.notebook.stopping import stop_code
 from jupyter_dist.notebook.views import Views
 from jupyter_dist.notebook.watching import Watches
 from jupyter_dist.notebook.wording import count, duration, icon, listing
 
 DEFAULT = "default"
-WORDS = {"scale": 1, "connect": 1, "attach": 1, "push": 1000, "pull": 1000}  # how many a command takes at most
+WORDS = {
+    "scale": 1,
+    "cancel": 1,
+    "connect": 1,
+    "attach": 1,
+    "push": 1000,
+    "pull": 1000,
+}  # how many a command takes at most
 
 
 class ClusterCommands:
@@ -41,10 +50,11 @@ class ClusterCommands:
         clusters: ClustersPort,
         views: Views,
         watches: Watches,
+        runs: OpenRuns,
         output_max: int,
     ) -> None:
         self._shell, self._current, self._clusters, self._views = shell, current, clusters, views
-        self._watches, self._output_max = watches, output_max
+        self._watches, self._runs, self._output_max = watches, runs, output_max
         self._left: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # attached, and not bound
 
     def run(self, line: str) -> None:
@@ -127,6 +137,22 @@ class ClusterCommands:
         lines = [f"{name}: {about}" for name, about in self._clusters.names()]
         say("\n".join(lines) or "No clusters are running. `%distributed start` starts one.")
 
+    def _cancel(self, options: Parsed) -> None:
+        going = self._runs.going()
+        if options.words:
+            going = [run for run in going if run.name == options.words[0]]
+            if not going:
+                others = listing(run.name for run in self._runs.going()) or "none"
+                raise UsageError(f"%distributed cancel: no run {options.words[0]!r} is going on; there are: {others}")
+        for run in going:
+            keys = [part.key for part in run.parts]
+            workers = run.workers
+            run.cancel("cancelled by %distributed cancel")
+            stopped = stop_code(run.executor, keys, workers, say)
+            say(f"{run.name} was cancelled" + (f"; {stopped.words()}." if stopped.words() else "."))
+        if not going:
+            say("No distributed cell of this notebook is going on.")
+
     # values
 
     def _push(self, options: Parsed) -> None:
@@ -197,7 +223,9 @@ class ClusterCommands:
         for run in found:
             if not run.is_seen and any(key in by_key for key, _ in run.places):
                 output, watch = CellOutput(self._output_max), self._watches.of(executor)
-                AttachedRun(executor, run, by_key, output, watch, time.time()).start()
+                again = AttachedRun(executor, run, by_key, output, watch, time.time())
+                self._runs.add(run.name, again)
+                again.start()
 
     def _holding(self, name: str | None) -> ExecutorPort | None:
         """Return the executor in use; without one, one on the running cluster that keeps the futures; else None."""

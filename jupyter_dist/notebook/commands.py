@@ -63,6 +63,7 @@ COMMANDS = {
     "restart": "forget every task and replace every worker",
     "stop": "end the cluster",
     "attach": "take over the futures of this notebook's earlier kernel",
+    "cancel": "stop the distributed cells of this notebook that go on, or the one of a name",
     "push": "put values into the cluster's shared memory; their names become futures",
     "pull": "wait for futures and bind their names to their values, as %gather",
     "panel": "show the Executor panel",
@@ -73,6 +74,7 @@ USAGE = {
     "connect": "connect [NAME]",
     "scale": "scale N",
     "attach": "attach [NAME]",
+    "cancel": "cancel [RUN]",
     "push": "push a b",
     "pull": "pull a b",
 }

@@ -11,6 +11,7 @@ other, so that "run all" stops, but shown as its sentence without this file's fr
 ``%distributed restart``    ``executor.restart()``; also ``%restart_workers``
 ``%distributed stop``       ``executor.stop_cluster()``
 ``%distributed attach x``   ``executor.attach("x")``
+``%distributed cancel``     ``executor.cancel(futures, force=True)``
 ``%distributed push a``     ``[a] = executor.scatter([a])``
 ``%distributed pull a``     ``[a] = executor.gather([a])``; also ``%gather a``
 ``%distributed panel``      ``jupyter_dist.notebook.panel.ExecutorPanel(executor)``
@@ -22,7 +23,6 @@ other, so that "run all" stops, but shown as its sentence without this file's fr
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -48,6 +48,7 @@ from jupyter_dist.notebook.output import CellOutput
 from jupyter_dist.notebook.plan import CellOptions, plan_cell
 from jupyter_dist.notebook.ports import ClustersPort
 from jupyter_dist.notebook.run import CellRun
+from jupyter_dist.notebook.running import OpenRuns
 from jupyter_dist.notebook.speaking import say, spoken
 from jupyter_dist.notebook.stopping import wait_for_run
 from jupyter_dist.notebook.suggestions import Suggestions
@@ -68,12 +69,11 @@ class DistributedMagics(Magics):
         self.clusters = clusters
         self.limits = settings or load_settings()
         self.current = CurrentExecutor(shell, clusters)
-        self._watches = Watches()
+        self._watches, self._runs = Watches(), OpenRuns()
         self.commands = ClusterCommands(
-            shell, self.current, clusters, views, self._watches, self.limits.output_bytes_max
+            shell, self.current, clusters, views, self._watches, self._runs, self.limits.output_bytes_max
         )
-        self.suggestions = Suggestions(shell, self.current, clusters)
-        self._runs: weakref.WeakValueDictionary[str, CellRun] = weakref.WeakValueDictionary()  # the last of each cell
+        self.suggestions = Suggestions(shell, self.current, clusters, self._runs)
 
     @line_cell_magic
     @spoken
@@ -145,7 +145,7 @@ class DistributedMagics(Magics):
         remote.register_source(plan.source, plan.filename)  # tracebacks show the cell's lines here too
         self._replace_run(source)
         run = CellRun(executor, plan, how, self.limits, self._watches.of(executor))
-        self._runs[self._place(source)] = run
+        self._runs.add(self._place(source), run)
         run.bind(self.ip.user_ns)
         run.start()
         if options.flag("block"):
@@ -169,8 +169,8 @@ class DistributedMagics(Magics):
 
     def _replace_run(self, source: str) -> None:
         """Cancel the run of a cell that is run again: the notebook has no names for what it would make."""
-        earlier = self._runs.get(self._place(source))
-        if earlier is not None and not earlier.finished.is_set() and not earlier.executor.is_closed:
+        earlier = self._runs.at(self._place(source))
+        if earlier is not None:
             earlier.cancel("replaced: its cell was run again")
             say(f"The earlier run of this cell, {earlier.name}, was still going and was cancelled.")
 

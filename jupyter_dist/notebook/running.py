@@ -11,6 +11,7 @@ import functools
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -218,6 +219,30 @@ class Run:
     def _follow_to_the_end(self) -> None:
         self.finished.wait(FACTS_WAIT_S * 3)
         self._watch.remove(self._hear)
+
+
+class OpenRuns:
+    """The runs of one shell that go on, by the place they were last started from: a cell of the notebook."""
+
+    def __init__(self) -> None:
+        self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+
+    def add(self, place: str, run: Run) -> None:
+        """Note a run."""
+        self._runs[place] = run
+
+    def at(self, place: str) -> Run | None:
+        """Return the run of a place, if it goes on."""
+        run = self._runs.get(place)
+        return run if run is not None and _goes_on(run) else None
+
+    def going(self) -> list[Run]:
+        """Return all that go on."""
+        return [run for run in list(self._runs.values()) if _goes_on(run)]
+
+
+def _goes_on(run: Run) -> bool:
+    return not run.finished.is_set() and not run.executor.is_closed
 
 
 def _worker_words(workers: tuple[str, ...]) -> str:

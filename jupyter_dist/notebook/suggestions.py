@@ -9,6 +9,7 @@ from jupyter_dist.notebook.commands import CELL_OPTIONS, COMMAND_OPTIONS, COMMAN
 from jupyter_dist.notebook.completion import complete_command, complete_options
 from jupyter_dist.notebook.current_executor import CurrentExecutor
 from jupyter_dist.notebook.ports import ClustersPort
+from jupyter_dist.notebook.running import OpenRuns
 
 MAGICS = ("%distributed", "%%distributed", "%submit", "%gather")
 NAMES_MAX = 200
@@ -17,8 +18,10 @@ NAMES_MAX = 200
 class Suggestions:
     """The completions of one shell."""
 
-    def __init__(self, shell: InteractiveShell, current: CurrentExecutor, clusters: ClustersPort) -> None:
-        self._shell, self._current, self._clusters = shell, current, clusters
+    def __init__(
+        self, shell: InteractiveShell, current: CurrentExecutor, clusters: ClustersPort, runs: OpenRuns
+    ) -> None:
+        self._shell, self._current, self._clusters, self._runs = shell, current, clusters, runs
 
     def complete(self, line: str) -> list[str]:
         """Return what may come next in a line, which ends where the cursor is."""
@@ -28,6 +31,7 @@ class Suggestions:
             names = {
                 "connect": self._cluster_names,
                 "attach": self._lost_names,
+                "cancel": lambda: [run.name for run in self._runs.going()],
                 "push": self._values,
                 "pull": self._futures,
             }

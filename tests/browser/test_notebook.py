@@ -10,6 +10,10 @@ BARS = """() => (window.Bokeh ? window.Bokeh.documents : []).flatMap(document =>
     .map(model => Object.values(model.data instanceof Map ? Object.fromEntries(model.data) : (model.data || {})))
     .reduce((most, columns) => Math.max(most, ...columns.map(column => column.length || 0)), 0)"""
 
+FINISHED = """() => (window.Bokeh ? window.Bokeh.documents : []).flatMap(document => [...document._all_models.values()])
+    .map(model => Object.values(model.data instanceof Map ? Object.fromEntries(model.data) : (model.data || {})))
+    .some(columns => columns.some(column => [...column].some(value => String(value).includes("12 finished"))))"""
+
 
 def test_panel_shows_workers_and_what_became_of_futures(tab: Tab, lab: Lab) -> None:
     work = "futures = executor.map(lambda n: 1 / n, [0, 1, 2, 3])"
@@ -33,7 +37,7 @@ def test_panel_tries_errors_again_together_and_asks_before_it_cancels(tab: Tab, 
         f"import os, time\ndef need(n):\n    return open({str(gate)!r}).read() + str(n)\n"
         "failing = executor.map(need, range(3))\nslow = executor.submit(time.sleep, 600)"
     )
-    lab.write_notebook("actions.ipynb", START, "%distributed panel", work)
+    lab.write_notebook("actions.ipynb", START.replace("-n 1", "-n 2"), "%distributed panel", work)
     tab.open_notebook("actions.ipynb")
     tab.run_all()
     panel = tab.output(1)
@@ -62,6 +66,31 @@ def test_task_stream_draws_a_bar_for_each_task(tab: Tab, lab: Lab) -> None:
     tab.run_all()
     expect(tab.output(1).locator("canvas").first).to_be_visible(timeout=WAIT_MS_MAX)
     tab.wait(lambda: tab.page.evaluate(BARS) >= 12, "the stream has a bar for each of 12 tasks")
+
+
+def test_plots_move_in_the_notebook(tab: Tab, lab: Lab) -> None:
+    work = "executor.gather(executor.map(str, range(12)))"
+    lab.write_notebook("plots.ipynb", START, "executor.plots.progress", "executor.plots.memory", work)
+    tab.open_notebook("plots.ipynb")
+    tab.run_all()
+    for number in (1, 2):
+        expect(tab.output(number).locator("canvas").first).to_be_visible(timeout=WAIT_MS_MAX)
+    tab.wait(lambda: tab.page.evaluate(FINISHED), "the plot of progress tells of 12 finished tasks")
+    tab.screenshot("plots")
+
+
+def test_mapped_cell_has_headed_prints_and_a_receipt(tab: Tab, lab: Lab) -> None:
+    cell = "%%distributed --map n=range(6)\nimport matplotlib.pyplot as plt\nprint('part', n)\nplt.plot([n, 1]) if n == 5 else None;"
+    lab.write_notebook("mapped.ipynb", START.replace("-n 1", "-n 2"), cell)
+    tab.open_notebook("mapped.ipynb")
+    tab.run_all()
+    output = tab.output(1)
+    expect(output).to_contain_text("── n=5", timeout=WAIT_MS_MAX)
+    expect(output.locator("summary").filter(has_text="done")).to_be_visible(timeout=WAIT_MS_MAX)
+    expect(output.locator("img")).to_be_visible(timeout=WAIT_MS_MAX)
+    output.locator("summary").first.click()
+    expect(output).to_contain_text("6/6 done")
+    tab.screenshot("mapped")
 
 
 def test_distributed_cell_shows_its_prints_and_leaves_a_future(tab: Tab, lab: Lab) -> None:

@@ -327,6 +327,22 @@ def test_an_interrupt_leaves_the_run_alone_when_asked(notebook, started, shown, 
     assert "it goes on, and its names are futures" in shown[0]["text/plain"]
 
 
+def test_cancel_stops_the_cells_that_go_on_or_the_one_of_a_name(notebook, started, runs, shown, magics, capsys):
+    notebook("%distributed cancel")
+    assert "No distributed cell of this notebook is going on." in capsys.readouterr().out
+    started.hold.clear()
+    for name in ("a", "b", "c"):
+        notebook(f"%%distributed --name {name}\n{name} = 1")
+    assert magics.suggestions.complete("%distributed cancel b") == [runs[1].name]
+    notebook(f"%distributed cancel {runs[1].name}")
+    assert capsys.readouterr().out == f"{runs[1].name} was cancelled.\n"
+    with pytest.raises(UsageError, match=f"no run 'nobody' is going on; there are: {runs[0].name} and {runs[2].name}"):
+        notebook("%distributed cancel nobody")
+    notebook("%distributed cancel")
+    assert [line["text/plain"].splitlines()[0] for line in shown] == ["⊘ cancelled"] * 3
+    assert "cancelled by %distributed cancel" in shown[0]["text/plain"]
+
+
 def test_push_and_pull_are_opposites(notebook, started, shell, capsys):
     notebook("a = [1]\nb = 2\n%distributed push a, b")
     assert "a and b are futures now" in capsys.readouterr().out
