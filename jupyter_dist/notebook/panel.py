@@ -31,6 +31,7 @@ from jupyter_dist.notebook.panel_rows import (
 )
 from jupyter_dist.notebook.ports import ExecutorPort, WatchingPort
 from jupyter_dist.notebook.publisher import Publisher
+from jupyter_dist.notebook.subshells import allow_subshell
 from jupyter_dist.notebook.wording import colour, count, escape, icon
 
 PANEL = Publisher(0.5, "jupyter_dist-panel")
@@ -276,12 +277,6 @@ def cell_of(filename: str) -> str:
     name = shell.compile.format_code_name(filename) if shell is not None else None
     number = re.search(r"\[(\d+)\]", name[1]) if name else None
     return f"cell [{number.group(1)}]" if number else ""
-
-
-def allow_subshell(widget: Any) -> None:
-    """Let clicks reach a subshell although the main shell is busy: ipykernel 7.4 routes them away from it."""
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001  # there is no public way
 
 
 def _button(text: str, tooltip: str, on_click: Callable[[Any], None]) -> Any:

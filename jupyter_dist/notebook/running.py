@@ -76,7 +76,7 @@ class Run:
     ) -> None:
         self.executor, self.output = executor, output
         self.name = view.name
-        self.status = StatusDisplay(self.view)
+        self.status = StatusDisplay(self.view, lambda: self.cancel("cancelled in its cell"))
         self.finished = self.status.finished
         self.parts: list[Part] = []
         self._watch = watch

@@ -79,6 +79,27 @@ def test_plots_move_in_the_notebook(tab: Tab, lab: Lab) -> None:
     tab.screenshot("plots")
 
 
+def test_cancel_in_the_status_line_stops_a_blocking_cell_and_leaves_no_widget(tab: Tab, lab: Lab) -> None:
+    cell = "%%distributed --block\nimport time\nprint('begun', flush=True)\ntime.sleep(600)"
+    lab.write_notebook("cancel.ipynb", START, cell)
+    tab.open_notebook("cancel.ipynb")
+    tab.execute("notebook:run-cell-and-select-next")
+    tab.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-cell'); }")
+    output = tab.output(1)
+    expect(output).to_contain_text("begun", timeout=WAIT_MS_MAX)
+    expect(output).to_contain_text("running", timeout=WAIT_MS_MAX)
+    tab.screenshot("cancel-line")
+    output.get_by_role("button", name="Cancel").click()
+    expect(output.locator("summary").filter(has_text="cancelled")).to_be_visible(timeout=WAIT_MS_MAX)
+    expect(output).to_contain_text("cancelled in its cell")
+    expect(output.get_by_role("button", name="Cancel")).to_have_count(0)
+    tab.screenshot("cancel-receipt")
+    tab.execute("docmanager:save")
+    saved = (lab.root / "cancel.ipynb").read_text()
+    assert "widget-view" not in saved
+    assert "cancelled in its cell" in saved
+
+
 def test_mapped_cell_has_headed_prints_and_a_receipt(tab: Tab, lab: Lab) -> None:
     cell = "%%distributed --map n=range(6)\nimport matplotlib.pyplot as plt\nprint('part', n)\nplt.plot([n, 1]) if n == 5 else None;"
     lab.write_notebook("mapped.ipynb", START.replace("-n 1", "-n 2"), cell)
