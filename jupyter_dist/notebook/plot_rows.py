@@ -45,10 +45,10 @@ class ProgressModel:
 
 
 class SeriesModel:
-    """One number of each worker over time: ``memory_bytes`` or ``cpu_percent``."""
+    """One number of each worker over time, ``memory_bytes`` or ``cpu_percent``, times a scale."""
 
-    def __init__(self, number: str, utc_offset_s: float = 0.0) -> None:
-        self._number, self._utc_offset_s = number, utc_offset_s
+    def __init__(self, number: str, utc_offset_s: float = 0.0, scale: float = 1.0) -> None:
+        self._number, self._utc_offset_s, self._scale = number, utc_offset_s, scale
         self._points: dict[str, deque[tuple[float, float]]] = {}
 
     def take(self, snapshot: ClusterSnapshot) -> None:
@@ -58,7 +58,7 @@ class SeriesModel:
             if worker.name not in self._points and len(self._points) >= WORKERS_MAX:
                 continue
             points = self._points.setdefault(worker.name, deque(maxlen=POINTS_MAX))
-            points.append((at, float(getattr(worker, self._number))))
+            points.append((at, float(getattr(worker, self._number)) * self._scale))
 
     def columns(self) -> Columns:
         """Return a line for each worker."""

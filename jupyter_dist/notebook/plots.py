@@ -146,6 +146,8 @@ class ProgressPlot(Plot):
             list(PARTS), y="function", height=0.7, color=colours, source=self.source, legend_label=list(PARTS)
         )
         plot.xaxis.formatter = NumeralTickFormatter(format="0 %")
+        plot.legend.orientation = "horizontal"
+        plot.add_layout(plot.legend[0], "above")  # it would hide bars
         plot.add_tools(HoverTool(renderers=bars, tooltips=[("function", "@function"), ("tasks", "@words")]))
         return plot
 
@@ -153,9 +155,9 @@ class ProgressPlot(Plot):
 class SeriesPlot(Plot):
     """One number of each worker over time: a line for each."""
 
-    def __init__(self, executor: RunnerPort, number: str, title: str, unit: str, **options: Any) -> None:
+    def __init__(self, executor: RunnerPort, series: SeriesModel, title: str, unit: str, **options: Any) -> None:
         self._title, self._unit = title, unit
-        super().__init__(executor, SeriesModel(number, float(time.localtime().tm_gmtoff)), **options)
+        super().__init__(executor, series, **options)
 
     def redraw(self) -> bool:
         """Draw what is known, each worker in its own colour."""
@@ -171,10 +173,22 @@ class SeriesPlot(Plot):
         self.source.data["colour"] = []
         plot = _figure(f"{self._title} on {self.executor.name}", x_axis_type="datetime")
         lines = plot.multi_line("xs", "ys", line_width=2, color="colour", source=self.source)
-        plot.yaxis.formatter = NumeralTickFormatter(format=self._unit)
+        plot.yaxis.axis_label = self._unit
         plot.y_range.start = 0
         plot.add_tools(HoverTool(renderers=[lines], tooltips=[("worker", "@worker")]))
         return plot
+
+
+def memory_plot(executor: RunnerPort, **options: Any) -> SeriesPlot:
+    """Return the plot of the workers' memory."""
+    series = SeriesModel("memory_bytes", float(time.localtime().tm_gmtoff), scale=1e-6)
+    return SeriesPlot(executor, series, "Memory by worker", "MB", **options)
+
+
+def cpu_plot(executor: RunnerPort, **options: Any) -> SeriesPlot:
+    """Return the plot of what the workers take of the processors."""
+    series = SeriesModel("cpu_percent", float(time.localtime().tm_gmtoff))
+    return SeriesPlot(executor, series, "CPU by worker", "% of a core", **options)
 
 
 class Plots:
@@ -196,15 +210,13 @@ class Plots:
     @property
     def memory(self) -> SeriesPlot:
         """The memory of each worker."""
-        made: SeriesPlot = self._get(
-            "memory", lambda: SeriesPlot(self._executor, "memory_bytes", "Memory by worker", "0.0 b")
-        )
+        made: SeriesPlot = self._get("memory", lambda: memory_plot(self._executor))
         return made
 
     @property
     def cpu(self) -> SeriesPlot:
         """What each worker takes of the processors."""
-        made: SeriesPlot = self._get("cpu", lambda: SeriesPlot(self._executor, "cpu_percent", "CPU by worker", "0"))
+        made: SeriesPlot = self._get("cpu", lambda: cpu_plot(self._executor))
         return made
 
     def task_stream(self) -> TaskStream:

@@ -60,15 +60,13 @@ class CellRun(Run):
 
     def _submit(self) -> None:
         values = self._common_values()
-        shows = self.plan.analysis.has_value or any(read.name == "display" for read in self.plan.analysis.inputs)
         for share in self.plan.shares:
             part = Part(share, _key(self.name, share), self._submit_share(share, values))
             self.parts.append(part)
             part.outputs = {
                 name: self._submit_pick(part, remote.pick, (part.future, name), name) for name in self.plan.outputs
             }
-            if shows or not share.label:
-                part.shows = self._submit_pick(part, remote.pick_displays, (part.future,), DISPLAYS)
+            part.shows = self._submit_pick(part, remote.pick_displays, (part.future,), DISPLAYS)
 
     def _common_values(self) -> dict[str, object]:
         """Return what every task gets; large values of many tasks are put into shared memory once."""

@@ -256,6 +256,12 @@ def test_values_of_many_tasks_are_shown_in_order(notebook, started, shown, runs)
     assert [bundle["text/plain"] for bundle in shown[1:]] == ["── n=0", "40", "── n=1", "41", "── n=2", "42"]
 
 
+def test_a_figure_of_a_mapped_cell_without_a_value_is_shown(notebook, started, shown, runs):
+    notebook("%%distributed --map n=[1,2]\nimport matplotlib.pyplot as plt\nplt.figure(num=n + 700).add_subplot();")
+    assert runs[0].finished.wait(30)
+    assert [list(bundle) for bundle in shown[1:]] == [["text/plain"], ["text/plain", "image/png"]] * 2
+
+
 def test_a_cell_that_is_run_again_replaces_its_run_and_says_so(notebook, started, shown, runs, shell, capsys):
     started.hold.clear()
     notebook("%%distributed\nx = 1")

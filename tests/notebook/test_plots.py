@@ -6,7 +6,7 @@ from bokeh.embed import json_item
 
 from jupyter_dist.messages.observation import Observation
 from jupyter_dist.notebook.plot_rows import POINTS_MAX, WORKERS_MAX, ProgressModel, SeriesModel
-from jupyter_dist.notebook.plots import Plots, ProgressPlot, SeriesPlot
+from jupyter_dist.notebook.plots import Plots, ProgressPlot, cpu_plot, memory_plot
 from jupyter_dist.notebook.publisher import Publisher
 from tests.notebook.fakes import function_view, snapshot, worker_view
 
@@ -50,6 +50,14 @@ def test_a_series_has_a_line_for_each_worker_and_is_bounded():
     assert len(model.columns()["worker"]) == WORKERS_MAX
 
 
+def test_memory_is_told_in_megabytes(executor, quietly):
+    executor.view = snapshot(workers=(worker_view("worker-0", memory_bytes=42_000_000),))
+    plot = memory_plot(executor, **quietly)
+    plot.update()
+    assert plot.source.data["ys"] == [[42.0]]
+    assert plot.figure.yaxis.axis_label == "MB"
+
+
 def test_a_plot_moves_when_something_changed_and_only_then(executor, quietly, pushed):
     plot = ProgressPlot(executor, **quietly)
     plot.follow("handle")
@@ -63,7 +71,7 @@ def test_a_plot_moves_when_something_changed_and_only_then(executor, quietly, pu
 
 
 def test_a_plot_of_a_closed_executor_stops(executor, quietly, pushed):
-    plot = SeriesPlot(executor, "cpu_percent", "CPU", "0", **quietly)
+    plot = cpu_plot(executor, **quietly)
     plot.follow("handle")
     executor.is_closed = True
     plot.publish()
@@ -71,7 +79,7 @@ def test_a_plot_of_a_closed_executor_stops(executor, quietly, pushed):
 
 
 def test_figures_are_whole_documents(executor, quietly):
-    for plot in (ProgressPlot(executor, **quietly), SeriesPlot(executor, "memory_bytes", "Memory", "0 b", **quietly)):
+    for plot in (ProgressPlot(executor, **quietly), memory_plot(executor, **quietly)):
         plot.update()
         document = Document()
         document.add_root(plot.figure)
