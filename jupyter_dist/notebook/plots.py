@@ -31,6 +31,7 @@ PLOTS = Publisher(1.0, "jupyter_dist-plots")
 COLOURS = {"finished": "memory", "running": "processing", "queued": "queued", "failed": "erred"}
 HEIGHT_PX = 240
 FUNCTION_PX = 26
+FRAME_PX = 150  # title, legend and axis
 
 Push = Callable[..., Any]
 
@@ -136,7 +137,7 @@ class ProgressPlot(Plot):
         functions = list(self.source.data["function"])
         if self.figure.y_range.factors != functions[::-1]:
             self.figure.y_range.factors = functions[::-1]  # the busiest on top
-            self.figure.height = 80 + FUNCTION_PX * max(2, len(functions))
+            self.figure.height = FRAME_PX + FUNCTION_PX * max(2, len(functions))
         return changed
 
     def _draw(self) -> Any:

@@ -20,6 +20,7 @@ from IPython.display import display
 from jupyter_dist.messages.base import ErrorInfo
 from jupyter_dist.messages.observation import Observation
 from jupyter_dist.notebook.output import CellOutput
+from jupyter_dist.notebook.panel_rows import natural
 from jupyter_dist.notebook.plan import Share
 from jupyter_dist.notebook.ports import FuturePort, RunnerPort
 from jupyter_dist.notebook.progress import StatusDisplay
@@ -246,7 +247,7 @@ def _goes_on(run: Run) -> bool:
 
 
 def _worker_words(workers: tuple[str, ...]) -> str:
-    return listing(workers) if len(workers) <= WORKERS_SHOWN else count(len(workers), "worker")
+    return listing(sorted(workers, key=natural)) if len(workers) <= WORKERS_SHOWN else count(len(workers), "worker")
 
 
 def describe_error(future: FuturePort, filename: str) -> ErrorInfo | None:
