@@ -28,7 +28,7 @@ def kernel(tmp_path_factory):
 def test_a_mapped_cell_shares_its_large_inputs_and_tells_speed_and_memory(kernel):
     kernel.run(
         "import numpy as np, time\ndata = np.arange(100_000)\n"
-        "while not all(worker.memory_bytes for worker in executor.snapshot().workers): time.sleep(0.05)"
+        "while [worker.memory_bytes > 0 for worker in executor.snapshot().workers] != [True, True]: time.sleep(0.05)"
     )
     cell = kernel.run("%%distributed --map n=range(6) --block\nprint('part', n)\ntotal = int(data.sum()) + n")
     assert kernel.error(cell) == ""
