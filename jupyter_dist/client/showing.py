@@ -59,7 +59,14 @@ class Showing(Front):
         return importlib.import_module("jupyter_dist.notebook.plots").Plots(self)
 
     def task_stream(self) -> Any:
-        """Return a live stream of what each worker does, for a notebook: as a cell's last expression it is shown."""
+        """Return a live stream of what each worker does, for a notebook: as a cell's last expression it is shown.
+
+        Raises
+        ------
+        ClusterClosedError
+            The executor is closed.
+        """
+        self.session.check_open()
         return self.plots.task_stream()
 
     def _wishes(self) -> list[Wish]:

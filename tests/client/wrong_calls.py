@@ -291,6 +291,7 @@ ASKING: dict[str, Call] = {
     "stop_adapting": lambda e: e.stop_adapting(),
     "attach": lambda e: e.attach("x"),
     "lost_sessions": lambda e: e.lost_sessions(),
+    "task_stream": lambda e: e.task_stream(),
     "lost_futures": lambda e: e.lost_futures(),
     "name_futures": lambda e: e.name_futures({}),
     "call_stack": lambda e: e.call_stack(),
