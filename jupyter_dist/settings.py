@@ -48,6 +48,7 @@ class Settings:
     code_total_bytes_max: int = 256 * MIB  # what the scheduler keeps of them in all
     code_wait_s_max: float = 30.0  # how long an upload waits for workers that are busy
     capture_bytes_max: int = 50 * 1000 * 1000  # what one distributed cell may ship
+    cell_tasks_max: int = 10_000  # and how many tasks it may be
 
     # a worker's memory, in shares of its limit: what the process has for itself, without what it maps of files
     memory_target: float = 0.6  # results it holds beyond this are spilled to disk, least recently used first
@@ -75,6 +76,7 @@ class Settings:
 
     # output and watching
     output_bytes_max: int = 64 * KIB  # what is kept of one task's prints (the tail)
+    output_total_bytes_max: int = 16 * MIB  # what the scheduler keeps of all tasks' prints
     output_interval_s: float = 0.1  # how often prints are forwarded while the task runs
     events_max: int = 20_000  # task events the scheduler keeps
     errors_max: int = 200  # errors a snapshot tells in full

@@ -12,7 +12,7 @@ ALLOWED = {
     "cli.py": "shows how old a cluster is",
     "launch/connection_file.py": "compares with the time of files that a dead launcher left",
     "launch/local.py": "says when a cluster was started",
-    "notebook/magics.py": "shows how old futures are",
+    "notebook/cluster_commands.py": "shows how old futures are",
     "notebook/task_stream.py": "draws on an axis of the time of day",
     "processes/nanny.py": "says when a worker died",
     "processes/scheduler.py": "says by how much the two clocks differ, for what is shown",

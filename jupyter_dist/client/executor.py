@@ -272,6 +272,11 @@ class Executor(
         return told or (SHUT if self._is_shut else "")
 
     @property
+    def wishes_made(self) -> int:
+        """How many futures this executor has made; those made from here on have a higher number in their wish."""
+        return self.session.table.last_number
+
+    @property
     def futures(self) -> dict[str, Future]:
         """All futures that are held in this process, by key."""
         with self.session.lock:

@@ -17,6 +17,7 @@ from jupyter_dist.client.blocking import Opening, Remotely, begin, block, perfor
 from jupyter_dist.client.callbacks import run_later
 from jupyter_dist.client.explanations import Explanation
 from jupyter_dist.client.frames import hide_frames
+from jupyter_dist.client.loop import loop_thread
 from jupyter_dist.client.orphans import NOWHERE, cancelled_error, gone_wish
 from jupyter_dist.client.portrait import future_html, future_text
 from jupyter_dist.client.session import Session
@@ -122,6 +123,25 @@ class Future:
         with self.executor.session.lock:
             text = "".join(part for _, part in wish.output or ())
         return f"… {wish.output_cut:,} characters before this were dropped\n{text}" if wish.output_cut else text
+
+    def watch_output(self, function: Callable[[str, str], object]) -> None:
+        """Call ``function(stream, text)`` with what the task printed so far, as far as it is kept, and then as it prints.
+
+        It is called in the I/O thread and must not block. A later one takes the place of an earlier. TypeError for what
+        cannot be called.
+        """
+        if not callable(function):
+            raise TypeError(f"a listener is a function that is called; a {type(function).__name__} cannot be")
+        block(self._listen(function))
+
+    async def _listen(self, function: Callable[[str, str], object]) -> None:
+        await Remotely(loop_thread(), self._listen_there, function)
+
+    async def _listen_there(self, function: Callable[[str, str], object]) -> None:
+        # In the thread that hears: nothing is told twice and nothing is missed.
+        for stream, text in tuple(self.wish.output or ()):
+            function(stream, text)
+        self.wish.on_output = function
 
     def done(self) -> bool:
         """Whether it is finished, erred or cancelled."""

@@ -17,7 +17,6 @@ from jupyter_dist.client.pausing import wait_here
 from jupyter_dist.client.waiting import Gate
 from jupyter_dist.comm.event_loop import new_event_loop
 from jupyter_dist.errors import ClusterClosedError
-from jupyter_dist.processes import inside
 
 T = TypeVar("T")
 
@@ -63,15 +62,13 @@ class LoopThread:
             raise
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
-            if inside.runner() is not None:
-                return self._result_in_task(future, timeout)
-            return future.result(timeout)
+            return self._result(future, timeout)
         except BaseException:
             future.cancel()
             raise
 
     @staticmethod
-    def _result_in_task(future: concurrent.futures.Future[T], timeout: float | None) -> T:
+    def _result(future: concurrent.futures.Future[T], timeout: float | None) -> T:
         gate = Gate()
         future.add_done_callback(lambda _: gate.open())
         wait_here(gate, timeout)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from abc import abstractmethod
+from typing import Any
 
 from jupyter_dist.client.front import Front
 from jupyter_dist.client.portrait import executor_html, executor_text, shorten
@@ -45,6 +48,26 @@ class Showing(Front):
         if self.is_closed:
             return facts_html("Executor on", self.info.name, [("Closed", shorten(self.closed_reason))])
         return executor_html(self.info, self.feed.latest, self._wishes(), self.session_name)
+
+    @functools.cached_property
+    def plots(self) -> Any:
+        """Live plots of the cluster, for a notebook: ``plots.progress``, ``plots.memory``, ``plots.cpu``.
+
+        Each also writes itself into a page that works without a network: ``plots.memory.save("memory.html")``, all of
+        them ``plots.save("cluster.html")``. Bokeh is loaded when they are asked for.
+        """
+        return importlib.import_module("jupyter_dist.notebook.plots").Plots(self)
+
+    def task_stream(self) -> Any:
+        """Return a live stream of what each worker does, for a notebook: as a cell's last expression it is shown.
+
+        Raises
+        ------
+        ClusterClosedError
+            The executor is closed.
+        """
+        self.session.check_open()
+        return self.plots.task_stream()
 
     def _wishes(self) -> list[Wish]:
         with self.session.lock:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections.abc import Iterable
 from typing import Protocol
@@ -31,6 +32,10 @@ def check_wait(timeout: object) -> None:
         raise TypeError(f"timeout={timeout!r}: give seconds, or None to wait for any time")
 
 
+# A signal that comes just before a lock is waited for does not end that wait: Python handles it after. So no wait is long.
+LOOK_UP_S = 0.5
+
+
 class Gate:
     """Opens once, from any thread; one thread or any number of coroutines wait for it."""
 
@@ -52,7 +57,10 @@ class Gate:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait in this thread; return whether it is open. Interruptible by Ctrl-C in the main thread."""
-        if self._closed.acquire(timeout=-1 if timeout is None else max(0.0, timeout)) and self.is_open:
+        left = math.inf if timeout is None else max(0.0, timeout)
+        while not (acquired := self._closed.acquire(timeout=min(left, LOOK_UP_S))) and left > LOOK_UP_S:
+            left -= LOOK_UP_S
+        if acquired and self.is_open:
             with contextlib.suppress(RuntimeError):  # opened a second time just now
                 self._closed.release()
         return self.is_open

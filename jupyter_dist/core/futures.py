@@ -80,6 +80,11 @@ class FutureTable:
         self._output_chars_max = output_chars_max
         self._last_number = 0
 
+    @property
+    def last_number(self) -> int:
+        """The number of the newest wish."""
+        return self._last_number
+
     def wish(self, key: str, label: str) -> tuple[Wish, bool]:
         """Return the wish for a key, and whether it is a new one that the scheduler must be told of."""
         known = self.by_key.get(key)

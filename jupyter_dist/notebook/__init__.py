@@ -3,10 +3,12 @@
 May import every floor below it (`client`, `launch`, …) and Jupyter's, IPython's, ipywidgets' and Bokeh's packages; is
 imported by `jupyter_dist` only on first use, so that ``import jupyter_dist`` loads none of them.
 
-Pure modules, no IPython and no widgets: `bindings`, `cell`, `capture`, `options`, `completion`, `expressions`,
-`wording`, `receipt`, `attached`, `table_rows`, `panel_rows`, `stream_rows`, `bar_html`. Modules with effects: `remote`
-(on the worker), `run`, `output`, `progress`, `bars`, `publisher`, `watching`, `live_table`, `panel`, `task_stream`,
-`clusters`, `views`, `magics`, `extension`.
+Pure modules, no IPython and no widgets: `bindings`, `cell`, `shell_lines`, `capture`, `plan`, `options`, `commands`,
+`completion`, `expressions`, `wording`, `receipt`, `run_facts`, `attached`, `table_rows`, `panel_rows`, `stream_rows`,
+`plot_rows`, `bar_html`. On the worker: `remote`, `children`, `showing`, `figures`. Modules with effects here: `running`,
+`run`, `reattaching`, `stopping`, `interrupts`, `output`, `progress`, `bars`, `publisher`, `watching`, `live_table`, `panel`,
+`panel_actions`, `task_stream`, `plots`, `pages`, `clusters`, `current_executor`, `cluster_commands`, `speaking`, `suggestions`,
+`views`, `magics`, `extension`.
 """
 
 import importlib

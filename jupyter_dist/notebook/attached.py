@@ -6,8 +6,10 @@ be bound is put into one dict, because a result that nobody holds is let go.
 
 from __future__ import annotations
 
+import ast
 import itertools
 import keyword
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,17 +23,19 @@ SESSIONS_MAX = 10
 REST = "attached"  # the dict for what has no name, or one that is taken
 HEADER = ("name", "state", "age", "key")
 STATES = {"waiting", "queued", "processing"}  # what the cluster knows better than a future that is pending
-NOT_KEPT = "What they had printed before is not kept; what they print from now on is in `future.output`."
+PRINTED = "What they printed, and will print, is in `future.output`."
+PLACE = re.compile(r"^(?P<name>\w+)\[(?P<place>\d+|'[^']*')\]$")  # how a run calls one of many futures of a name
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
     """Where each future goes.
 
-    ``names`` are bound; ``taken`` are names the notebook uses for something else; ``rest`` has these and what has none.
+    ``names`` are bound, to a future, a list or a dict of futures; ``taken`` are names the notebook uses for something
+    else; ``rest`` has these and what has none.
     """
 
-    names: Mapping[str, FuturePort]
+    names: Mapping[str, Any]
     taken: tuple[str, ...]
     rest: Mapping[str, FuturePort]
 
@@ -40,10 +44,18 @@ def plan_binding(
     futures: Mapping[str, FuturePort], named: Container[str], namespace: Mapping[str, Any], *, is_forced: bool
 ) -> Binding:
     """Return where futures go; ``named`` are those of their names that somebody gave them, the others are keys."""
-    names: dict[str, FuturePort] = {}
+    names: dict[str, Any] = {}
     rest: dict[str, FuturePort] = {}
     taken: list[str] = []
+    many, used = _regrouped({name: future for name, future in futures.items() if name in named})
+    for name, group in many.items():
+        if is_forced or name not in namespace:
+            names[name] = group
+        else:
+            used -= {own for own in used if own.startswith(f"{name}[")}
     for name, future in futures.items():
+        if name in used:
+            continue
         is_variable = name in named and name.isidentifier() and not keyword.iskeyword(name)
         if is_variable and (is_forced or not _is_taken(namespace, name, future)):
             names[name] = future
@@ -52,6 +64,27 @@ def plan_binding(
         if is_variable:
             taken.append(name)
     return Binding(names, tuple(taken), rest)
+
+
+def _regrouped(futures: Mapping[str, FuturePort]) -> tuple[dict[str, Any], set[str]]:
+    """Return the lists and dicts that ``scores[0]``, ``scores[1]``… were, and which names are in them; all or none."""
+    found = {name: PLACE.match(name) for name in futures}
+    groups: dict[str, dict[Any, FuturePort]] = {}
+    for name, match in found.items():
+        if match is not None:
+            groups.setdefault(match["name"], {})[ast.literal_eval(match["place"])] = futures[name]
+    whole = {name: group for name, group in groups.items() if _is_whole(group)}
+    used = {name for name, match in found.items() if match is not None and match["name"] in whole}
+    return {name: _as_list(group) for name, group in whole.items()}, used
+
+
+def _is_whole(group: Mapping[Any, FuturePort]) -> bool:
+    places = set(group)
+    return all(isinstance(place, str) for place in places) or places == set(range(len(places)))
+
+
+def _as_list(group: dict[Any, FuturePort]) -> Any:
+    return [group[place] for place in range(len(group))] if 0 in group else group
 
 
 def _is_taken(namespace: Mapping[str, Any], name: str, future: FuturePort) -> bool:

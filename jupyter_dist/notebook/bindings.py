@@ -205,12 +205,16 @@ class _Walk(ast.NodeVisitor):
         self.branch(body, may_skip=True)
         self.run_block(node.orelse)
 
+    visit_AsyncFor = visit_For  # noqa: N815  # ast's names
+
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
             self.visit(item.context_expr)
             if item.optional_vars:
                 self.bind_target(item.optional_vars, "with")
         self.run_block(node.body)
+
+    visit_AsyncWith = visit_With  # noqa: N815  # ast's names
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
         def body() -> None:
@@ -295,8 +299,12 @@ class _Walk(ast.NodeVisitor):
         self.hidden = kept
 
     def visit_Delete(self, node: ast.Delete) -> None:
-        for target in node.targets:
-            if isinstance(target, ast.Name):
+        todo = list(reversed(node.targets))
+        while todo:
+            target = todo.pop()
+            if isinstance(target, ast.Tuple | ast.List):
+                todo += reversed(target.elts)
+            elif isinstance(target, ast.Name):
                 self.unbind(target.id, target.lineno)
             else:
                 self.generic_visit(target)
@@ -316,6 +324,11 @@ class _Walk(ast.NodeVisitor):
         if isinstance(node.ctx, ast.Load):
             self.read(node.id, node.lineno)
 
+    def visit_Call(self, node: ast.Call) -> None:
+        self.generic_visit(node)
+        if not self.hidden:
+            self.flush()  # it may call any function there is, its own arguments among them
+
     # scopes
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -325,9 +338,9 @@ class _Walk(ast.NodeVisitor):
         if node.returns:
             self.visit(node.returns)
         self._defer(node)
+        self.bind(node.name, "define")  # first: a decorated function may call itself
         if node.decorator_list:
             self.flush()
-        self.bind(node.name, "define")
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815  # ast's names
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import builtins
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -21,10 +21,11 @@ import cloudpickle
 from jupyter_dist.errors import CaptureError
 from jupyter_dist.notebook.bindings import Read
 from jupyter_dist.notebook.cell import CellAnalysis
+from jupyter_dist.notebook.shell_lines import READ, RUN
 from jupyter_dist.notebook.wording import size
 
 KERNEL_ONLY = frozenset({"get_ipython", "exit", "quit", "input"})
-ON_WORKER = frozenset({"display"})  # the worker has its own
+ON_WORKER = frozenset({"display", RUN, READ})  # the worker has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def capture_names(
     is_future: Callable[[object], bool],
     nbytes_max: int,
     extra: Iterable[str] = (),
+    without: Container[str] = (),
 ) -> Capture:
     """Return what a cell takes along from the notebook's namespace.
 
@@ -65,6 +67,8 @@ def capture_names(
         Names to send although the cell does not seem to read them (``-i``).
     nbytes_max : int
         What may be sent in all.
+    without : container of str
+        Names that come from elsewhere.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def capture_names(
     wanted = {
         read.name: (read, namespace[read.name])
         for read in reads.values()
-        if _is_wanted(read, namespace, bool(analysis.star_imports), is_future)
+        if read.name not in without and _is_wanted(read, namespace, bool(analysis.star_imports), is_future)
     }
     return _pack(wanted, is_future, nbytes_max)
 

@@ -1,8 +1,8 @@
 """What a distributed cell needs, makes and shows, found from its source alone.
 
-Pure: no IPython, nothing is executed, nothing is looked up in the notebook. A cell is plain Python in this version:
-magics, shell lines, help lines and top-level ``await`` are refused with the reason and what to write instead. A syntax
-error is raised as Python raises it, so that IPython shows it as its own.
+Pure: no IPython, nothing is executed. A cell is Python with top-level ``await`` and IPython's shell lines, which run on
+the worker; magics and help lines are refused with the reason and what to write instead. A syntax error is raised as
+Python raises it, so that IPython shows it as its own.
 
 Inferred outputs are the names the cell assigns or defines at its top level. Left out: imports (a module is
 imported where it is needed), variables of loops, ``with`` and ``except`` (by-products, often impossible to
@@ -13,15 +13,19 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 import warnings
+from collections.abc import Container
 from dataclasses import dataclass
 
 from jupyter_dist.errors import CaptureError
 from jupyter_dist.notebook.bindings import Read, find_bindings
+from jupyter_dist.notebook.shell_lines import translate_shell_line
 
 OUTPUT_KINDS = frozenset({"assign", "define"})
-ASYNC_NODES = {ast.Await: "await", ast.AsyncFor: "async for", ast.AsyncWith: "async with"}
+AWAITING = (ast.Await, ast.AsyncFor, ast.AsyncWith)
+WORD = re.compile(r"[A-Za-z_]\w*")
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -46,6 +50,10 @@ class CellAnalysis:
         Modules imported by ``*``: with one, a name that is nowhere may still come from there.
     has_value : bool
         The last statement is an expression whose value shall be shown.
+    code : str
+        The cell as plain Python: its shell lines are calls, on the same lines.
+    is_async : bool
+        It awaits at its top level.
     """
 
     inputs: tuple[Read, ...]
@@ -56,21 +64,28 @@ class CellAnalysis:
     functions: tuple[str, ...]
     star_imports: tuple[str, ...]
     has_value: bool
+    code: str = ""
+    is_async: bool = False
 
 
-def analyse_cell(source: str, filename: str = "<cell>") -> CellAnalysis:
+def analyse_cell(source: str, filename: str = "<cell>", known: Container[str] = ()) -> CellAnalysis:
     """Return what a cell needs, makes and shows.
+
+    Parameters
+    ----------
+    known
+        The notebook's names: ``$name`` in a shell line is one of these or of the cell's, or else the shell's variable.
 
     Raises
     ------
     SyntaxError
         As Python raises it.
     CaptureError
-        The cell is not plain Python: a magic, a shell line, a top-level ``await``.
+        The cell has a magic or a help line.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # the worker compiles the cell again and says it there
-        tree = _parse(source, filename)
+        tree, code = _parse(source, filename, known)
         found = find_bindings(tree)
     outputs = {
         name
@@ -85,7 +100,9 @@ def analyse_cell(source: str, filename: str = "<cell>") -> CellAnalysis:
         imports=_bound_by(found.kinds, "import"),
         functions=_bound_by(found.kinds, "define"),
         star_imports=tuple(found.star_imports),
-        has_value=bool(tree.body) and isinstance(tree.body[-1], ast.Expr) and not is_silenced(source),
+        has_value=bool(tree.body) and isinstance(tree.body[-1], ast.Expr) and not is_silenced(code),
+        code=code,
+        is_async=_awaits(tree),
     )
 
 
@@ -104,16 +121,28 @@ def _bound_by(kinds: dict[str, set[str]], kind: str) -> tuple[str, ...]:
     return tuple(sorted(name for name, how in kinds.items() if kind in how))
 
 
-def _parse(source: str, filename: str) -> ast.Module:
-    try:
-        tree = ast.parse(source, filename)
-        _refuse_await(tree)
-        # Some errors, such as a `return` outside a function, are only found by compiling.
-        compile(tree, filename, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        _refuse_line(source, error.lineno or 0)
-        raise
-    return tree
+def _parse(source: str, filename: str, known: Container[str]) -> tuple[ast.Module, str]:
+    """Return the cell's tree, and its text with shell lines made calls: those at which Python stumbles, and no string."""
+    lines = source.split("\n")
+    words = frozenset(WORD.findall(source))
+
+    def is_known(name: str) -> bool:
+        return name in known or bool(re.search(rf"(?<!\$)\b{name}\b", source)) if name in words else False
+
+    for _ in range(len(lines) + 1):
+        code = "\n".join(lines)
+        try:
+            tree = ast.parse(code, filename)
+            # Some errors, such as a `return` outside a function, are only found by compiling.
+            compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        except SyntaxError as error:
+            number = error.lineno or 0
+            if 0 < number <= len(lines) and translate_shell_line(lines, number, is_known):
+                continue
+            _refuse_line(source, number)
+            raise
+        break
+    return tree, code
 
 
 def _refuse_line(source: str, number: int) -> None:
@@ -126,25 +155,20 @@ def _refuse_line(source: str, number: int) -> None:
     for what, is_it, instead in (
         ("a cell magic", line.startswith("%%"), "run it in a cell of its own"),
         ("a magic", line.startswith("%") or value.startswith("%"), "run it in a cell of its own"),
-        ("a shell line", line.startswith("!") or value.startswith("!"), "use subprocess.run(...) in the cell"),
         ("a help line", line.startswith("?") or line.endswith("?"), "ask for help in a cell of its own"),
     ):
         if is_it:
             raise CaptureError(
-                f"line {number}: `{line}` is {what}. A distributed cell is plain Python, because it runs on a worker "
-                f"that has no IPython shell: {instead}."
+                f"line {number}: `{line}` is {what}. A distributed cell runs on a worker, which has no IPython shell that "
+                f"knows it: {instead}."
             )
 
 
-def _refuse_await(tree: ast.Module) -> None:
+def _awaits(tree: ast.Module) -> bool:
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
-        word = ASYNC_NODES.get(type(node)) or ("async for" if getattr(node, "is_async", 0) else None)
-        if word:
-            line = getattr(node, "lineno", None) or getattr(getattr(node, "target", None), "lineno", 0)
-            raise CaptureError(
-                f"line {line}: `{word}` at the top level of a distributed cell cannot run: a worker has no event loop "
-                "for it. Put it in an `async def main()` and call asyncio.run(main())."
-            )
+        if isinstance(node, AWAITING) or getattr(node, "is_async", False):
+            return True
         todo += [child for child in ast.iter_child_nodes(node) if not isinstance(node, SCOPES)]
+    return False

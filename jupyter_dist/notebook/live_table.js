@@ -27,8 +27,10 @@ function render({ model, el }) {
   const above = element("tr", "jd-space", element("tbody", "", table));
   const body = element("tbody", "", table);
   const below = element("tr", "jd-space", element("tbody", "", table));
+  const bar = element("div", "jd-actions", root);
   const detail = element("pre", "jd-detail", root);
-  detail.hidden = true;
+  bar.hidden = detail.hidden = true;
+  let armed = null;
 
   function drawHead() {
     head.replaceChildren();
@@ -85,6 +87,41 @@ function render({ model, el }) {
     const row = opened === null ? undefined : rows.get(opened);
     detail.hidden = !row;
     if (row) setText(detail, row[3]);
+    drawActions(row);
+  }
+
+  // A row's actions: [name, text, warning]. One with a warning arms first, for five seconds, and says what it will do.
+  function drawActions(row) {
+    const actions = row ? row[4] : [];
+    bar.hidden = !actions.length;
+    const drawn = JSON.stringify([opened, actions, armed]);
+    if (bar.dataset.drawn === drawn) return;
+    bar.dataset.drawn = drawn;
+    const focused = document.activeElement && bar.contains(document.activeElement) && document.activeElement.dataset.name;
+    bar.replaceChildren();
+    for (const [name, text, warning] of actions) {
+      const button = element("button", "jd-action", bar);
+      button.type = "button";
+      button.dataset.name = name;
+      button.classList.toggle("jd-armed", armed === name);
+      button.textContent = armed === name ? `${warning}. Click again` : text;
+      button.addEventListener("click", () => act(name, warning));
+      if (focused === name) button.focus();
+    }
+  }
+
+  function act(name, warning) {
+    if (warning && armed !== name) {
+      armed = name;
+      setTimeout(() => {
+        armed = null;
+        schedule();
+      }, 5000);
+    } else {
+      armed = null;
+      model.send({ act: name, id: opened });
+    }
+    schedule();
   }
 
   function schedule() {
@@ -115,6 +152,7 @@ function render({ model, el }) {
     const line = event.target.closest(".jd-row");
     if (!line) return;
     opened = opened === line.dataset.id ? null : line.dataset.id;
+    armed = null;
     schedule();
   }
 

@@ -1,29 +1,38 @@
 """The options of a magic: split as a shell would, checked, with errors that are sentences.
 
 `argparse` is not used: it exits, it prints to stderr, and it takes no list with a space after its comma. An option
-is a flag with its names, or one with a value of a kind: text, number, seconds, names (``a, b``). Pure.
+is a flag with its names, or one with a value of a kind: text, number, seconds, names (``a, b``), words (the same, of any
+letters), choice, python (``x=["a", "b"]``, read on to its closing bracket). Pure.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from jupyter_dist.errors import UsageError
+
+RAW_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
+QUOTES, OPENING, CLOSING = frozenset("\"'"), "([{", ")]}"
+HELP_CHARS = 100  # of a line
 
 Value = bool | str | int | float | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: ``kind`` is flag, text, number, seconds or names; ``meta`` stands for its value in the help."""
+    """One option: ``kind`` says what it takes; ``meta`` stands for its value in the help; ``choices`` are all there are."""
 
     flags: tuple[str, ...]
     kind: str
     help: str
     meta: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -65,12 +74,21 @@ class Parsed:
 HELP = Option(("-h", "--help"), "flag", "show this")
 
 
-def split_words(line: str) -> list[str]:
+class Word(NamedTuple):
+    """A word as a shell reads it, and as it stands in the line."""
+
+    text: str
+    raw: str
+
+
+def split_words(line: str) -> list[Word]:
     """Split a line as a shell would."""
     try:
-        return shlex.split(line)
+        texts = shlex.split(line)
     except ValueError as error:
         raise UsageError(f"cannot read {line!r}: {str(error).lower()}; close every quote") from None
+    raws = RAW_WORD.findall(line)
+    return list(map(Word, texts, raws if len(raws) == len(texts) else texts))
 
 
 def parse_options(line: str, options: Sequence[Option], magic: str) -> Parsed:
@@ -87,24 +105,45 @@ def parse_options(line: str, options: Sequence[Option], magic: str) -> Parsed:
     rest = split_words(line)
     while rest:
         word = rest.pop(0)
-        if not _is_flag(word):
-            words.append(word)
+        if not _is_flag(word.text):
+            words.append(word.text)
             continue
-        flag, equals, given = word.partition("=")
+        flag, equals, given = word.text.partition("=")
         if flag not in known:
             raise UsageError(_unknown(flag, known, magic))
         option = known[flag]
-        values[option.name] = _take(option, flag, [given] if equals else rest, magic, bool(equals))
+        if equals:
+            rest.insert(0, Word(given, word.raw.partition("=")[2]))
+        values[option.name] = _take(option, flag, rest, magic, bool(equals))
     return Parsed(values, tuple(words))
+
+
+def split_options(line: str, options: Sequence[Option]) -> tuple[str, str]:
+    """Split a line into its leading options and the rest, which is Python and not words of a shell."""
+    takes_value = {flag for option in options if option.kind != "flag" for flag in option.flags}
+    head: list[str] = []
+    rest = line.strip()
+    while rest.startswith("-"):
+        word, _, rest = rest.partition(" ")
+        head.append(word)
+        rest = rest.lstrip()
+        if word in takes_value and rest:
+            value, _, rest = rest.partition(" ")
+            head.append(value)
+            rest = rest.lstrip()
+    return " ".join(head), rest
 
 
 def describe_options(magic: str, summary: str, options: Sequence[Option]) -> str:
     """Return the help text of a magic."""
-    lines = [f"  {', '.join(option.flags)} {option.meta}".rstrip() for option in [*options, HELP]]
-    width = max(len(line) for line in lines)
-    helps = [option.help for option in [*options, HELP]]
-    table = "\n".join(f"{line:<{width}}  {text}" for line, text in zip(lines, helps, strict=True))
-    return f"{magic}\n\n{summary}\n\n{table}"
+    heads = [f"  {', '.join(option.flags)} {option.meta}".rstrip() for option in [*options, HELP]]
+    width = max(len(head) for head in heads) + 2
+    lines = [
+        (head if place == 0 else "").ljust(width) + part
+        for head, option in zip(heads, [*options, HELP], strict=True)
+        for place, part in enumerate(textwrap.wrap(option.help, max(30, HELP_CHARS - width)))
+    ]
+    return "\n".join([magic, "", summary, "", *lines])
 
 
 def _is_flag(word: str) -> bool:
@@ -117,24 +156,43 @@ def _unknown(flag: str, known: Mapping[str, Option], magic: str) -> str:
     return f"{magic} has no option {flag}. {hint}`{magic} --help` lists them."
 
 
-def _take(option: Option, flag: str, rest: list[str], magic: str, joined: bool) -> Value:
+def _take(option: Option, flag: str, rest: list[Word], magic: str, joined: bool) -> Value:
     if option.kind == "flag":
         if joined:
             raise UsageError(f"{flag} is given or left out; it takes no value")
         return True
-    if not rest or (not joined and _is_flag(rest[0])):
+    if not rest or (not joined and _is_flag(rest[0].text)):
         raise UsageError(f"{flag} of {magic} needs a value: {flag} {option.meta}")
-    words = [rest.pop(0)]
-    while option.kind == "names" and rest and (words[-1].endswith(",") or rest[0].startswith(",")):
-        words.append(rest.pop(0))
-    return _CONVERT[option.kind](" ".join(words), flag)
+    if option.kind == "python":
+        return _take_python(rest)
+    words = [rest.pop(0).text]
+    while option.kind in LISTS and rest and (words[-1].endswith(",") or rest[0].text.startswith(",")):
+        words.append(rest.pop(0).text)
+    text = " ".join(words)
+    if option.kind == "choice" and text not in option.choices:
+        raise UsageError(f"{flag} of {magic} needs one of {', '.join(option.choices)}, not {text!r}")
+    return _CONVERT[option.kind](text, flag)
+
+
+def _take_python(rest: list[Word]) -> str:
+    """Return the words of one expression: up to where its brackets are closed, with the quotes that are its own."""
+    first = rest.pop(0)
+    if first.raw[:1] in QUOTES and first.raw[-1:] == first.raw[:1]:
+        return first.text  # it is quoted as a whole
+    text = first.raw
+    while rest and sum(map(text.count, OPENING)) > sum(map(text.count, CLOSING)):
+        text += f" {rest.pop(0).raw}"
+    return text
 
 
 def _number(text: str, flag: str) -> int:
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
-        raise UsageError(f"{flag} needs a whole number, not {text!r}") from None
+        value = -1
+    if value < 0:
+        raise UsageError(f"{flag} needs a whole number from 0 on, not {text!r}")
+    return value
 
 
 def _seconds(text: str, flag: str) -> float:
@@ -147,16 +205,26 @@ def _seconds(text: str, flag: str) -> float:
     return value
 
 
+def _words(text: str, flag: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    if not words:
+        raise UsageError(f"{flag} needs at least one name")
+    return words
+
+
 def _names(text: str, flag: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name for name in text.replace(",", " ").split() if name))
+    names = _words(text, flag)
     for name in names:
         if not name.isidentifier():
             raise UsageError(f"{flag} needs names separated by commas; {name!r} is not a name")
     return names
 
 
+LISTS = frozenset({"names", "words"})
 _CONVERT: dict[str, Callable[[str, str], Value]] = {
     "text": lambda text, _flag: text,
+    "choice": lambda text, _flag: text,
+    "words": _words,
     "number": _number,
     "seconds": _seconds,
     "names": _names,

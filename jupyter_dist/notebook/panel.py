@@ -20,8 +20,10 @@ from IPython.core.getipython import get_ipython
 
 from jupyter_dist.messages.observation import Observation
 from jupyter_dist.notebook.live_table import LiveTable
+from jupyter_dist.notebook.panel_actions import PanelActions
 from jupyter_dist.notebook.panel_rows import (
     ERROR_COLUMNS,
+    FUNCTION_COLUMNS,
     FUTURE_COLUMNS,
     WORKER_COLUMNS,
     Link,
@@ -29,6 +31,7 @@ from jupyter_dist.notebook.panel_rows import (
 )
 from jupyter_dist.notebook.ports import ExecutorPort, WatchingPort
 from jupyter_dist.notebook.publisher import Publisher
+from jupyter_dist.notebook.subshells import allow_subshell
 from jupyter_dist.notebook.wording import colour, count, escape, icon
 
 PANEL = Publisher(0.5, "jupyter_dist-panel")
@@ -91,12 +94,17 @@ class ExecutorPanel(ipywidgets.VBox):
         self.message = ipywidgets.HTML()
         self._make_buttons()
         self.chips = {state: self._chip(state) for state, _ in self.model.chips()}
-        self.futures = LiveTable(FUTURE_COLUMNS, "Futures")
-        self.errors = LiveTable(ERROR_COLUMNS, "Errors")
-        self.workers = LiveTable(WORKER_COLUMNS, "Workers")
+        self.actions = PanelActions(executor, self.model)
+        self.filter = ipywidgets.Text(placeholder="filter: key, function, cell, worker", layout={"width": "240px"})
+        self.filter.observe(self._on_filter, "value")
+        self.futures = LiveTable(FUTURE_COLUMNS, "Futures", partial(self._on_row, "future"))
+        self.errors = LiveTable(ERROR_COLUMNS, "Errors", partial(self._on_row, "error"))
+        self.workers = LiveTable(WORKER_COLUMNS, "Workers", partial(self._on_row, "worker"))
+        self.functions = LiveTable(FUNCTION_COLUMNS, "Functions")
+        chips = _row([*self.chips.values(), self.filter])
         self.tabs = ipywidgets.Tab(
-            [ipywidgets.VBox([_row(self.chips.values()), self.futures]), self.errors, self.workers],
-            titles=("Futures", "Errors", "Workers"),
+            [ipywidgets.VBox([chips, self.futures]), self.errors, self.workers, self.functions],
+            titles=("Futures", "Errors", "Workers", "Functions"),
         )
         buttons = [self.fewer, self.more, self.restart.button, self.cancel.button, self.stop.button]
         layout = ipywidgets.Layout(width="100%", min_width="480px")
@@ -130,7 +138,7 @@ class ExecutorPanel(ipywidgets.VBox):
 
     def html(self) -> str:
         """Return the panel as it is now, for a saved file."""
-        tables = "".join(table.html() for table in (self.futures, self.errors, self.workers))
+        tables = "".join(table.html() for table in (self.futures, self.errors, self.workers, self.functions))
         return f"<div>{self.title.value}{tables}</div>"
 
     def _hear(self, observation: Observation) -> None:
@@ -157,9 +165,10 @@ class ExecutorPanel(ipywidgets.VBox):
         for state, text in self.model.chips():
             self.chips[state].description = f"{icon(state)} {text}"
         for table, listing in (
-            (self.futures, self.model.futures(self._state)),
+            (self.futures, self.model.futures(self._state, self.filter.value.strip())),
             (self.errors, self.model.errors()),
             (self.workers, self.model.workers()),
+            (self.functions, self.model.functions()),
         ):
             table.show(listing.rows, listing.caption)
         failed = len(self.model.snapshot.errors) if self.model.snapshot else 0
@@ -196,6 +205,20 @@ class ExecutorPanel(ipywidgets.VBox):
             self._fresh = True
         self.refresh()
 
+    def _on_filter(self, _change: Any) -> None:
+        with self._lock:
+            self._fresh = True
+        self.refresh()
+
+    def _on_row(self, kind: str, action: str, row_id: str) -> None:
+        def act() -> str:
+            said = self.actions.do(kind, action, row_id)
+            with self._lock:
+                self._fresh = True
+            return said
+
+        self._act("", act)
+
     def _scale(self, step: int) -> None:
         wanted = max(0, self.model.snapshot.wanted + step) if self.model.snapshot else max(0, step)
         self._act(f"asked for {count(wanted, 'worker')}", lambda: self.executor.scale(wanted))
@@ -229,11 +252,11 @@ class ExecutorPanel(ipywidgets.VBox):
     def _act(self, done: str, action: Callable[[], Any]) -> None:
         def run() -> None:
             try:
-                action()
+                said = action()
             except Exception as error:  # noqa: BLE001  # whatever went wrong is told where the user clicked
                 self._say(f"{type(error).__name__}: {error}")
             else:
-                self._say(done)
+                self._say(done or str(said or ""))
 
         threading.Thread(target=run, name="jupyter_dist-panel-action", daemon=True).start()
 
@@ -241,8 +264,9 @@ class ExecutorPanel(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         self.follow()
-        for button in (self.fewer, self.more, self.restart.button, self.cancel.button, self.stop.button):
-            allow_subshell(button)
+        buttons = (self.fewer, self.more, self.restart.button, self.cancel.button, self.stop.button)
+        for widget in (*buttons, self.filter, *self.chips.values(), self.futures, self.errors, self.workers):
+            allow_subshell(widget)
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs) or {}
         return bundle | {"text/plain": f"<ExecutorPanel of {self.executor.name}>", "text/html": self.html()}
 
@@ -253,12 +277,6 @@ def cell_of(filename: str) -> str:
     name = shell.compile.format_code_name(filename) if shell is not None else None
     number = re.search(r"\[(\d+)\]", name[1]) if name else None
     return f"cell [{number.group(1)}]" if number else ""
-
-
-def allow_subshell(widget: Any) -> None:
-    """Let clicks reach a subshell although the main shell is busy: ipykernel 7.4 routes them away from it."""
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001  # there is no public way
 
 
 def _button(text: str, tooltip: str, on_click: Callable[[Any], None]) -> Any:

@@ -43,6 +43,8 @@ WORDS = {
     "lost": "lost",
 }
 FUTURE_COLUMNS = ("state", "key", "function", "cell", "worker", "run time", "size")
+EXPLAIN = ("explain", "Explain", "")
+FUNCTION_COLUMNS = ("state", "function", "to do", "running", "finished", "failed", "median", "95 %", "in all")
 ERROR_COLUMNS = ("error", "where", "times", "workers", "last", "text")
 WORKER_COLUMNS = (
     "state",
@@ -96,6 +98,7 @@ class PanelModel:
         self.cell_of = cell_of  # tells which cell of this notebook a file is
         self.snapshot: ClusterSnapshot | None = None
         self.recent: OrderedDict[str, TaskEvent] = OrderedDict()
+        self._dismissed: set[str] = set()
 
     def take(self, observation: Observation) -> None:
         """Learn what happened."""
@@ -110,6 +113,7 @@ class PanelModel:
     def clear(self) -> None:
         """Forget finished tasks: the cluster was restarted."""
         self.recent.clear()
+        self._dismissed.clear()
 
     def header(self, name: str, link: Link) -> Header:
         """Return the panel's first line."""
@@ -135,8 +139,8 @@ class PanelModel:
         counts = self.snapshot.counts if self.snapshot else {}
         return tuple((state, f"{counts.get(state, 0):,} {WORDS[state]}") for state in STATES)
 
-    def futures(self, state: str = "") -> Listing:
-        """Return the futures, newest first, all or of one state."""
+    def futures(self, state: str = "", text: str = "") -> Listing:
+        """Return the futures, newest first: all, or those of one state and those with a text in a cell of their row."""
         view = self.snapshot
         if view is None:
             return Listing((), "waiting for the cluster's first word")
@@ -147,22 +151,46 @@ class PanelModel:
         rows = [_running_row(task, view.at_s) for task in running]
         rows += [_finished_row(event) for event in reversed(self.recent.values()) if event.key not in keys]
         rows = [row for row in rows if not state or row.state == state]
+        if text:
+            rows = [row for row in rows if _has_text(row, text)]
+            return Listing(tuple(rows[:ROWS_MAX]), f"{count(len(rows), 'row')} with {text!r} among those known here")
         if not rows and not state and not any(view.counts.values()):
             return Listing((), f"no tasks yet; try:\n{EXAMPLE}")
         total = view.counts.get(state, 0) if state else sum(view.counts.values())
         shown = rows[:ROWS_MAX]
         return Listing(tuple(shown), f"showing {len(shown):,}, newest first; the cluster knows {total:,}")
 
+    def functions(self) -> Listing:
+        """Return the functions, those with most time first, with how long their tasks ran: median and 95th percentile."""
+        view = self.snapshot
+        functions = sorted(view.functions, key=lambda function: -function.seconds) if view else ()
+        spans: dict[str, list[float]] = {}
+        for event in self.recent.values():
+            if event.started_s:
+                spans.setdefault(event.label, []).append(max(0.0, event.stopped_s - event.started_s))
+        rows = tuple(_function_row(function, sorted(spans.get(function.label, ()))) for function in functions)
+        return Listing(rows[:ROWS_MAX], count(len(rows), "function") if rows else "no functions yet")
+
+    def error_keys(self, row_id: str) -> tuple[str, ...]:
+        """Return the tasks of one row of errors."""
+        errors = self.snapshot.errors if self.snapshot else ()
+        return tuple(error.key for error in errors if _error_id(error) == row_id)
+
+    def dismiss(self, row_id: str) -> None:
+        """Show a row of errors no more until it has another one."""
+        self._dismissed.update(self.error_keys(row_id))
+
     def errors(self) -> Listing:
         """Return the errors, grouped by type and innermost user frame, the latest first."""
         view = self.snapshot
         groups: dict[tuple[str, str, int], list[ErrorView]] = {}
-        for error in view.errors if view else ():
+        shown = [error for error in (view.errors if view else ()) if error.key not in self._dismissed]
+        for error in shown:
             groups.setdefault((error.error.type_name, error.error.filename, error.error.line), []).append(error)
         ordered = sorted(groups.values(), key=lambda group: -max(error.at_s for error in group))
         rows = tuple(_error_row(group, self.cell_of) for group in ordered[:ROWS_MAX])
         if not rows:
-            return Listing((), "no errors")
+            return Listing((), "no errors" if not self._dismissed else "no errors but those dismissed")
         total = view.erred if view else 0
         return Listing(rows, f"{count(len(groups), 'kind')} of error; {count(total, 'task')} failed so far")
 
@@ -240,6 +268,7 @@ def _running_row(task: TaskView, at_s: float) -> Row:
             "",
         ),
         f"{task.key}{again}",
+        (EXPLAIN, ("cancel", "Cancel", "Cancel: what it has done so far is lost")),
     )
 
 
@@ -255,7 +284,8 @@ def _finished_row(event: TaskEvent) -> Row:
         duration(max(0.0, ran)) if event.started_s else "",
         size(event.nbytes) if event.nbytes else "",
     )
-    return Row(event.key, state, cells, f"{event.key}\n{plain(event.detail)}".rstrip())
+    actions = (("retry", "Retry", ""), EXPLAIN) if state == "erred" else (EXPLAIN,)
+    return Row(event.key, state, cells, f"{event.key}\n{plain(event.detail)}".rstrip(), actions)
 
 
 def _by_function(functions: Sequence[FunctionView], state: str) -> Listing:
@@ -284,7 +314,34 @@ def _error_row(group: Sequence[ErrorView], cell_of: Callable[[str], str]) -> Row
     deaths = "\n".join(certificate.words for certificate in info.certificates)
     on = f" on {last.worker}" if last.worker else ""
     detail = f"{last.key} ({last.label}){on}\n{deaths}\n{plain(info.traceback)}"
-    return Row(f"{info.type_name}|{info.filename}|{info.line}", "erred", cells, detail)
+    again = f"Retry these {len(group):,}" if len(group) > 1 else "Retry"
+    return Row(_error_id(last), "erred", cells, detail, (("retry", again, ""), ("dismiss", "Dismiss", "")))
+
+
+def _error_id(error: ErrorView) -> str:
+    return f"{error.error.type_name}|{error.error.filename}|{error.error.line}"
+
+
+def _function_row(function: FunctionView, spans: Sequence[float]) -> Row:
+    """Return a function's row; ``spans`` are the run times that are known here, shortest first."""
+    median, high = (spans[len(spans) // 2], spans[min(len(spans) - 1, len(spans) * 95 // 100)]) if spans else (0, 0)
+    state = next((name for name in ("erred", "processing", "queued", "waiting") if getattr(function, name)), "memory")
+    cells = (
+        WORDS[state],
+        function.label,
+        f"{function.waiting + function.queued:,}",
+        f"{function.processing:,}",
+        f"{function.finished:,}",
+        f"{function.erred:,}",
+        duration(median) if spans else "",
+        duration(high) if spans else "",
+        duration(function.seconds) if function.seconds else "",
+    )
+    return Row(function.label, state, cells, function.label)
+
+
+def _has_text(row: Row, text: str) -> bool:
+    return any(text.lower() in cell.lower() for cell in (row.id, *row.cells))
 
 
 def _worker_row(worker: WorkerView) -> Row:
@@ -312,7 +369,12 @@ def _worker_row(worker: WorkerView) -> Row:
     code = "".join(f"\n{plain(name)} {version}" for name, version in worker.modules)
     told = (f"{worker.name} at {worker.address}", worker.trouble, worker.last_death)
     detail = "\n".join(filter(None, told))
-    return Row(worker.name, sign, cells, f"{detail}\nlocal code:{code}" if code else detail)
+    words = f"Restart {worker.name}: what it runs begins again elsewhere"
+    actions = (
+        ("restart", "Restart", words),
+        ("retire", "Retire", f"Retire {worker.name}: its results are moved first"),
+    )
+    return Row(worker.name, sign, cells, f"{detail}\nlocal code:{code}" if code else detail, actions)
 
 
 def _held_sizes(worker: WorkerView) -> str:

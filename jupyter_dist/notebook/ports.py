@@ -22,6 +22,9 @@ class FuturePort(Protocol):
     def status(self) -> str:
         """One of pending, finished, error, cancelled, lost."""
 
+    def watch_output(self, fn: Callable[[str, str], object], /) -> None:
+        """Call with the stream and text of what it printed and will print, from the I/O thread."""
+
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait, and return what the task raised."""
 
@@ -62,16 +65,29 @@ class RunnerPort(Protocol):
         pure: bool = False,
         retries: int = 0,
         timeout_s: float = 0.0,
+        workers: Sequence[str] | None = None,
         on_output: Callable[[str, str], object] | None = None,
         rerun: str = "always",
     ) -> Any:
         """Send one call and return its future."""
 
+    def scatter(self, data: list[Any], /) -> Any:
+        """Put each of these where every worker can use it; return a future for each."""
+
     def cancel(self, futures: Any, force: bool = False) -> Any:
         """Give these futures up, with ``force`` also what runs."""
 
+    def stacks(self, workers: Any = None, timeout: float = 5.0) -> Any:
+        """Return the stacks of running tasks by worker and key; a text for a worker that does not answer."""
+
+    def restart_workers(self, workers: Any) -> Any:
+        """Kill these workers and return when others are in their places."""
+
     def name_futures(self, names: Mapping[str, Any]) -> None:
         """Have the cluster know what the notebook calls futures."""
+
+    def snapshot(self) -> ClusterSnapshot:
+        """Return the cluster as it is now."""
 
     def watch(self, callback: Callable[[Observation], None], interval_s: float = 0.5) -> WatchingPort:
         """Call back with what happens, from the I/O thread."""
@@ -113,6 +129,10 @@ class LostFuturePort(Protocol):
         """Its task's name."""
 
     @property
+    def label(self) -> str:
+        """What people call its task."""
+
+    @property
     def state(self) -> str:
         """Its task's state: waiting, queued, processing, memory or erred."""
 
@@ -142,17 +162,24 @@ class ExecutorPort(RunnerPort, AttachPort, Protocol):
     """What the panel and the magics ask beside that."""
 
     @property
+    def wishes_made(self) -> int:
+        """The number of the newest future's wish."""
+
+    @property
     def futures(self) -> Mapping[str, Any]:
         """The futures this executor holds, by key."""
-
-    def snapshot(self) -> ClusterSnapshot:
-        """Return the cluster as it is now."""
 
     def scale(self, workers: int) -> Any:
         """Keep so many workers."""
 
     def restart(self) -> Any:
         """Forget every task and replace every worker."""
+
+    def retry(self, futures: Any) -> Any:
+        """Try erred futures again."""
+
+    def retire_workers(self, workers: Any) -> Any:
+        """Have these workers end, their results moved first."""
 
     def gather(self, futures: Any) -> Any:
         """Return the values of futures, in the shape they came in."""

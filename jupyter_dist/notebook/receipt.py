@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from jupyter_dist.messages.base import ErrorInfo
 from jupyter_dist.notebook.capture import Shipped
-from jupyter_dist.notebook.wording import colour, count, duration, escape, icon, plain, shorten
+from jupyter_dist.notebook.wording import colour, count, duration, escape, icon, plain, shorten, size
 
 RECEIPT_BYTES_MAX = 20_000
 SHIPPED_MAX = 40
 BUDGETS = ((1500, 4000), (800, 1000), (250, 0))  # characters of a fact and of the traceback, tried in turn
 
 FINAL = frozenset({"done", "failed", "cancelled", "lost"})
+SAMPLES_MIN = 5  # tasks that are over, before the time left is told
 BAR = ("done", "running", "failed")
 
 
@@ -36,7 +37,11 @@ class RunView:
     outputs: tuple[str, ...] = ()
     shipped: tuple[Shipped, ...] = ()
     error: ErrorInfo | None = None
+    error_of: str = ""  # which of many tasks it is the error of
     note: str = ""  # why it was cancelled, what it waits for
+    peak_bytes: int = 0  # the most memory a worker had while it ran
+    peak_worker: str = ""
+    made_bytes: int = 0
 
     @property
     def is_final(self) -> bool:
@@ -63,24 +68,32 @@ def receipt_bundle(view: RunView) -> Bundle:
 
 def counts_text(view: RunView) -> str:
     """Return the counts in words, leaving out what is zero."""
-    parts = [f"{view.done}/{view.total} done"]
-    parts += [f"{number} {word}" for number, word in ((view.running, "running"), (view.failed, "failed")) if number]
+    parts = [f"{view.done:,}/{view.total:,} done"]
+    left = 0 if view.is_final or view.total < 2 else view.total - view.done - view.running - view.failed
+    counts = ((view.running, "running"), (view.failed, "failed"), (left, "queued"))
+    parts += [f"{number:,} {word}" for number, word in counts if number]
     return ", ".join(parts)
+
+
+def time_left(view: RunView) -> str:
+    """Return how long a run will take from here on; empty while too few of its tasks are over to tell."""
+    over = view.done + view.failed
+    if view.total < 2 or over < SAMPLES_MIN or over >= view.total:
+        return ""
+    return f", about {duration(view.elapsed_s / over * (view.total - over))} left"
 
 
 def _line(view: RunView) -> str:
     note = f"; {view.note}" if view.note else ""
     where = f" on {view.worker}" if view.worker else ""
-    return (
-        f"{icon(view.state)} {view.state}{where}: {counts_text(view)}; {duration(view.elapsed_s)}{note} [{view.name}]"
-    )
+    return f"{icon(view.state)} {view.state}{where}: {counts_text(view)}; {duration(view.elapsed_s)}{time_left(view)}{note} [{view.name}]"
 
 
 def _line_html(view: RunView) -> str:
     where = f" on {escape(view.worker)}" if view.worker else ""
     note = f"; {escape(view.note)}" if view.note else ""
     return (
-        f"<div>{_state_html(view.state)}{where}: {counts_text(view)}; {duration(view.elapsed_s)}{note} "
+        f"<div>{_state_html(view.state)}{where}: {counts_text(view)}; {duration(view.elapsed_s)}{time_left(view)}{note} "
         f"<code>{escape(view.name)}</code>{_bar_html(view)}</div>"
     )
 
@@ -107,12 +120,13 @@ def _facts(view: RunView, chars: int) -> list[tuple[str, str]]:
     facts = [
         ("tasks", counts_text(view)),
         ("wall time", duration(view.elapsed_s)),
-        ("task time", duration(view.task_s) if view.task_s else ""),
+        ("task time", _task_time(view)),
         ("worker", view.worker),
-        ("made", ", ".join(view.outputs[:SHIPPED_MAX])),
+        ("peak memory", _peak(view)),
+        ("made", _made(view)),
         ("sent", _shipped(view.shipped)),
         ("note", view.note),
-        ("first failure", _failure(view.error)),
+        ("first failure", _failure(view)),
         ("run", view.name),
     ]
     return [(name, shorten(text, chars)) for name, text in facts if text]
@@ -124,11 +138,32 @@ def _shipped(shipped: tuple[Shipped, ...]) -> str:
     return ", ".join([str(item) for item in ordered[:SHIPPED_MAX]] + more)
 
 
-def _failure(error: ErrorInfo | None) -> str:
+def _made(view: RunView) -> str:
+    names = ", ".join(view.outputs[:SHIPPED_MAX])
+    return f"{names} ({size(view.made_bytes)} in all)" if names and view.made_bytes else names
+
+
+def _task_time(view: RunView) -> str:
+    """Return how long the tasks ran, and how many times faster than one after another that was."""
+    if not view.task_s:
+        return ""
+    is_many = view.total > 1 and view.elapsed_s > 0
+    return duration(view.task_s) + (f", {view.task_s / view.elapsed_s:.1f} × the wall time" if is_many else "")
+
+
+def _peak(view: RunView) -> str:
+    if not view.peak_bytes:
+        return ""
+    return size(view.peak_bytes) + (f" on {view.peak_worker}" if view.peak_worker else "")
+
+
+def _failure(view: RunView) -> str:
+    error = view.error
     if error is None:
         return ""
     where = f", {error.filename.strip('<>')} line {error.line}" if error.line else ""
-    return f"{error.type_name}: {shorten(plain(error.text), 600)}{where}"
+    which = f" ({plain(view.error_of)})" if view.error_of else ""
+    return f"{error.type_name}: {shorten(plain(error.text), 600)}{where}{which}"
 
 
 def _receipt(view: RunView, fact_chars: int, traceback_chars: int) -> str:

@@ -13,20 +13,22 @@ from typing import Any
 from jupyter_dist.notebook.wording import colour, escape, icon
 
 Diff = dict[str, Any]
+Action = tuple[str, str, str]  # its name, its text, and what it destroys: then it asks for a second click
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: ``state`` colours and signs its first cell, ``detail`` is shown when the row is opened."""
+    """One row: ``state`` colours and signs its first cell, ``detail`` and ``actions`` are shown when it is opened."""
 
     id: str
     state: str
     cells: tuple[str, ...]
     detail: str = ""
+    actions: tuple[Action, ...] = ()
 
     def wire(self) -> list[Any]:
         """Return the row as it is sent."""
-        return [icon(self.state), colour(self.state), list(self.cells), self.detail]
+        return [icon(self.state), colour(self.state), list(self.cells), self.detail, list(map(list, self.actions))]
 
 
 class TableDiff:

@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bokeh.io import output_notebook, push_notebook
@@ -18,8 +19,9 @@ from bokeh.models import ColumnDataSource, DataRange1d, FixedTicker, HoverTool, 
 from bokeh.plotting import figure, show
 from bokeh.resources import Resources
 
-from jupyter_dist.errors import ClusterError
+from jupyter_dist.errors import ClusterError, UsageError
 from jupyter_dist.messages.observation import Observation
+from jupyter_dist.notebook.pages import save_page, save_trace
 from jupyter_dist.notebook.ports import RunnerPort, WatchingPort
 from jupyter_dist.notebook.publisher import Publisher
 from jupyter_dist.notebook.stream_rows import (
@@ -189,6 +191,21 @@ class TaskStream:
             watching.close()
         self.plot.close(reason)
         self._push(handle=self._handle)
+
+    def save(self, path: str | Path) -> Path:
+        """Write what is drawn: ``.html`` a page that works without a network, ``.json`` a trace for Chrome or Perfetto.
+
+        Raises
+        ------
+        UsageError
+            The file's name ends in neither.
+        """
+        kind = Path(path).suffix.lower()
+        if kind == ".html":
+            return save_page([self.plot.figure], path, f"Tasks of {self.executor.name}")
+        if kind == ".json":
+            return save_trace({name: list(column) for name, column in self.plot.bars.data.items()}, path)
+        raise UsageError(f"save({str(path)!r}): end the name in .html for a page or in .json for a trace")
 
     def _hear(self, observation: Observation) -> None:
         with self._lock:

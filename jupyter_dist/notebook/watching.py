@@ -7,10 +7,11 @@ and must not block it.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 
 from jupyter_dist.messages.observation import Observation
-from jupyter_dist.notebook.ports import RunnerPort, WatchingPort
+from jupyter_dist.notebook.ports import ExecutorPort, RunnerPort, WatchingPort
 
 Listener = Callable[[Observation], None]
 
@@ -43,3 +44,14 @@ class SharedWatch:
     def _hear(self, observation: Observation) -> None:
         for listener in self._listeners:
             listener(observation)
+
+
+class Watches:
+    """The shared watch of each executor, for as long as that lives."""
+
+    def __init__(self) -> None:
+        self._watches: weakref.WeakKeyDictionary[ExecutorPort, SharedWatch] = weakref.WeakKeyDictionary()
+
+    def of(self, executor: ExecutorPort) -> SharedWatch:
+        """Return an executor's watch."""
+        return self._watches.setdefault(executor, SharedWatch(weakref.proxy(executor)))

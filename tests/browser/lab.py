@@ -230,6 +230,12 @@ class Tab:
                 raise TimeoutError(f"waited too long until {what}")
             self.page.wait_for_timeout(100)
 
+    def screenshot(self, name: str) -> None:
+        """Keep a picture of the page, where one is asked for by SCREENSHOTS."""
+        folder = os.environ.get("SCREENSHOTS")
+        if folder:
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
     def close(self) -> None:
         """Close the page and forget its context."""
         self.context.close()

@@ -245,6 +245,7 @@ WRONG_OF_FUTURES: list[tuple[str, Callable[[Future], Any], type[Exception], str]
     ("Future.exception timeout below 0", lambda f: f.exception(timeout=-1), TimeoutError, "not done within"),
     ("Future.traceback timeout of text", lambda f: f.traceback(timeout="soon"), TypeError, "timeout"),
     ("Future.traceback timeout below 0", lambda f: f.traceback(timeout=-1), TimeoutError, "not done within"),
+    ("Future.watch_output of a number", lambda f: f.watch_output(3), TypeError, "called"),
     ("Future.add_done_callback of a number", lambda f: f.add_done_callback(3), TypeError, "called"),
     ("Future.cancel force of no bool", lambda f: f.cancel(force=1), TypeError, "force"),
 ]
@@ -304,6 +305,7 @@ ASKING: dict[str, Call] = {
     "stop_adapting": lambda e: e.stop_adapting(),
     "attach": lambda e: e.attach("x"),
     "lost_sessions": lambda e: e.lost_sessions(),
+    "task_stream": lambda e: e.task_stream(),
     "lost_futures": lambda e: e.lost_futures(),
     "name_futures": lambda e: e.name_futures({}),
     "call_stack": lambda e: e.call_stack(),

@@ -59,3 +59,24 @@ def magics(shell, clusters):
     magics = DistributedMagics(shell, clusters, Views(), Settings())
     shell.register_magics(magics)
     return magics
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Bundles as they are displayed; a display id is replaced in place."""
+    bundles: list[dict[str, str]] = []
+
+    class Handle:
+        def __init__(self, place):
+            self.place = place
+
+        def update(self, bundle, raw):
+            bundles[self.place] = bundle
+
+    def display(bundle, **options):
+        bundles.append(bundle)
+        return Handle(len(bundles) - 1)
+
+    monkeypatch.setattr("jupyter_dist.notebook.progress.display", display)
+    monkeypatch.setattr("jupyter_dist.notebook.running.display", display)
+    return bundles

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -26,6 +27,14 @@ from jupyter_dist.messages.observation import (
 )
 
 STATUS = {True: "finished", False: "error"}
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
 
 
 def worker_view(name="worker-0", **changes) -> WorkerView:
@@ -141,9 +150,12 @@ class FakeFuture:
 
     def __init__(self, executor, key):
         self.executor, self.key = executor, key
+        self.wish = SimpleNamespace(number=len(executor.futures) + 1 if executor is not None else 0)
         self.inner: Future[Any] = Future()
         self.inner.set_running_or_notify_cancel()
         self.reason = ""
+        self.printed: list[tuple[str, str]] = []
+        self.listener: Callable[[str, str], object] = lambda _stream, _text: None
 
     @property
     def status(self):
@@ -168,6 +180,11 @@ class FakeFuture:
         if error is not None:
             raise error
         return self.inner.result()
+
+    def watch_output(self, fn):
+        for chunk in self.printed:
+            fn(*chunk)
+        self.listener = fn
 
     def add_done_callback(self, fn):
         self.inner.add_done_callback(lambda _: fn(self))
@@ -215,6 +232,7 @@ class FakeExecutor:
         self.names: dict[str, str] = {}  # as the cluster knows them: name -> key
         self.lost: dict[str, list[tuple[FakeLostFuture, FakeFuture]]] = {}  # by the name of their session
         self.is_closed = False
+        self.stuck: dict[str, set[str]] = {}  # worker -> keys it does not come back from
         self.futures: dict[str, FakeFuture] = {}
         self.calls: list[str] = []
         self.submitted: list[dict[str, Any]] = []
@@ -268,18 +286,49 @@ class FakeExecutor:
             return type(value)(self._resolve(item) for item in value)
         return value
 
+    @property
+    def wishes_made(self):
+        return len(self.futures)
+
+    def scatter(self, data):
+        futures = []
+        for value in data:
+            future = FakeFuture(self, f"scatter-{next(self._numbers)}")
+            future.inner.set_result(value)
+            futures.append(future)
+        self.calls.append(f"scatter {len(futures)}")
+        return futures
+
+    def stacks(self, workers=None, timeout=5.0):
+        return {
+            name: dict.fromkeys(self.stuck.get(name, ()), "a stack")
+            for name in workers or [w.name for w in self.view.workers]
+        }
+
+    def retry(self, futures):
+        self.calls.append(f"retry {' '.join(future.key for future in futures)}")
+
+    def retire_workers(self, workers):
+        self.calls.append(f"retire {' '.join(workers)}")
+
+    def restart_workers(self, workers):
+        self.calls.append(f"kill {' '.join(workers)}")
+        for worker in workers:
+            self.stuck.pop(worker, None)
+
     def name_futures(self, names):
         self.names.update({name: future.key for name, future in names.items()})
 
-    def lose(self, session, key, value, *, names=(), state="memory", age_s=5.0):
+    def lose(self, session, key, value, *, names=(), state="memory", age_s=5.0, label="f"):
         """Let a lost session have a future."""
         future = FakeFuture(self, key)
         if state == "memory":
             future.inner.set_result(value)
         elif state == "erred":
             future.inner.set_exception(value)
-        lost = FakeLostFuture(tuple(names), key, "f", state, time.time() - age_s)
+        lost = FakeLostFuture(tuple(names), key, label, state, time.time() - age_s)
         self.lost.setdefault(session, []).append((lost, future))
+        return future
 
     def lost_sessions(self):
         now = time.time()

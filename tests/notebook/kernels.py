@@ -85,3 +85,32 @@ def real_kernel(folder: Path) -> Iterator[Kernel]:
         kernel.client.stop_channels()  # a restart gives it another
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
+
+
+@contextlib.contextmanager
+def real_notebook(folder: Path, cluster: str, workers: int = 2) -> Iterator[Kernel]:
+    """Start a kernel with the magics and a cluster, which is stopped in the end."""
+    with real_kernel(folder) as kernel:
+        kernel.run("%load_ext jupyter_dist")
+        cell = kernel.run(f"%distributed start -n {workers} --name {cluster}")
+        assert f"Cluster {cluster!r} started in" in kernel.text(cell), kernel.error(cell)
+        yield kernel
+        stop = kernel.run("%distributed stop")
+        assert "was stopped" in kernel.text(stop), kernel.error(stop)
+
+
+def receipt(kernel: Kernel, cell: str) -> str:
+    """Return the receipt of a distributed cell, wherever its updates were sent from."""
+    (first, *_) = kernel.of(cell, "display_data")
+    place = first["transient"]["display_id"]
+
+    def found() -> list[str]:
+        return [
+            message["content"]["data"]["text/plain"]
+            for message in kernel.messages
+            if message["content"].get("transient", {}).get("display_id") == place
+            and "wall time" in message["content"]["data"]["text/plain"]
+        ]
+
+    kernel.listen(lambda: bool(found()))
+    return found()[-1]

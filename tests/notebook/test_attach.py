@@ -9,9 +9,9 @@ from IPython.core.completer import provisionalcompleter
 
 from jupyter_dist.errors import NoClusterError, SessionConnectedError, UsageError
 from jupyter_dist.notebook import attached
+from jupyter_dist.notebook.commands import COMMAND_OPTIONS, COMMANDS
 from jupyter_dist.notebook.completion import complete_command
-from jupyter_dist.notebook.magics import ATTACH_OPTIONS, COMMANDS
-from tests.notebook.fakes import FakeExecutor, FakeFuture
+from tests.notebook.fakes import FakeExecutor, FakeFuture, until
 
 OWN = "notebook.ipynb"
 
@@ -53,8 +53,53 @@ def test_attach_binds_names_and_tells_state_age_and_key(notebook, cluster, shell
         "  model   ● finished    5.0 s       fit-1",
         "  score   ◐ processing  3 min 05 s  score-2",
         "  figure  ✖ error       5.0 s       plot-3",
-        attached.NOT_KEPT,
+        attached.PRINTED,
     ]
+
+
+def test_lists_and_dicts_of_futures_are_bound_as_they_were(notebook, cluster, shell):
+    for place in (1, 0, 2):
+        cluster.lose(OWN, f"s-{place}", place, names=[f"scores[{place}]"])
+        cluster.lose(OWN, f"t-{place}", place, names=[f"taken[{place}]"])
+    cluster.lose(OWN, "p-0", 7, names=["parts['worker-0']"])
+    cluster.lose(OWN, "h-1", 8, names=["half[1]"])
+    notebook("taken = 1\n%distributed connect\n%distributed attach")
+    assert [future.result() for future in shell.user_ns["scores"]] == [0, 1, 2]
+    assert {worker: future.result() for worker, future in shell.user_ns["parts"].items()} == {"worker-0": 7}
+    assert shell.user_ns["taken"] == 1
+    assert sorted(shell.user_ns["attached"]) == ["half[1]", "taken[0]", "taken[1]", "taken[2]"]
+
+
+def test_a_run_is_found_again_with_its_prints_its_value_and_its_receipt(notebook, cluster, shell, shown, capsys):
+    run = cluster.lose(OWN, "cell-3-0123abcd", None, state="processing", label="cell")
+    display = cluster.lose(OWN, "cell-3-0123abcd: display", None, state="waiting", label="pick")
+    cluster.lose(OWN, "cell-3-0123abcd:model", None, names=["model"], state="waiting", label="pick")
+    run.printed = [("stdout", "printed before\n")]
+    notebook("%distributed connect\n%distributed attach")
+    assert "printed before\n" in capsys.readouterr().out
+    assert "attached" not in shell.user_ns
+    [line] = shown
+    assert line["text/plain"].startswith("◐ running: 0/1 done; 5.0 s")
+    assert "of this notebook's earlier kernel" in line["text/plain"]
+    run.listener("stdout", "printed after\n")
+    run.inner.set_result(None)
+    display.inner.set_result([({"text/plain": "the value"}, {})])
+    until(lambda: shown[0]["text/plain"].startswith("● done"))
+    assert "made:          model" in shown[0]["text/plain"]
+    assert shown[1]["text/plain"] == "the value"
+    assert "printed after\n" in capsys.readouterr().out
+
+
+def test_a_run_whose_end_was_seen_is_let_go_and_one_that_ended_meanwhile_is_shown(notebook, cluster, shell, shown):
+    for number, age_s in ((1, 1000.0), (2, 100.0)):  # the kernel is lost since 200 s
+        key = f"cell-{number}-0123abcd"
+        cluster.lose(OWN, key, None, label="cell", age_s=age_s)
+        cluster.lose(OWN, f"{key}: display", [], label="pick", age_s=age_s)
+        cluster.lose(OWN, f"{key}:x{number}", number, names=[f"x{number}"], label="pick", age_s=age_s)
+    notebook("%distributed connect\n%distributed attach")
+    assert (shell.user_ns["x1"].result(), shell.user_ns["x2"].result()) == (1, 2)
+    assert "attached" not in shell.user_ns
+    until(lambda: len(shown) == 1 and "cell-2-0123abcd" in shown[0]["text/plain"])
 
 
 def test_future_without_a_variable_is_kept_in_a_dict(notebook, cluster, shell, capsys):
@@ -99,10 +144,10 @@ def test_variable_of_the_same_future_is_bound_again(notebook, cluster, shell):
 def test_what_was_left_out_is_not_kept_when_its_dict_is_gone(notebook, cluster, shell, magics):
     cluster.lose(OWN, "fit-1", 42, names=["model"])
     notebook("model = 1\n%distributed connect\n%distributed attach")
-    assert dict(magics._left)
+    assert dict(magics.commands._left)
     notebook("del attached")
     gc.collect()
-    assert not dict(magics._left)
+    assert not dict(magics.commands._left)
 
 
 def test_attach_without_an_executor_finds_the_cluster_that_has_the_futures(notebook, clusters, shell, capsys):
@@ -159,7 +204,7 @@ def test_session_that_is_connected_is_said_as_a_sentence(notebook, cluster, monk
 
 
 @pytest.mark.parametrize(
-    ("line", "words"), [("a b", "one with spaces is written in quotes"), ("--overwirte", "Did you mean --overwrite")]
+    ("line", "words"), [("a b", "a name with spaces is written in quotes"), ("--overwirte", "Did you mean --overwrite")]
 )
 def test_line_that_makes_no_sense_is_refused_and_nothing_is_taken(notebook, cluster, line, words):
     cluster.lose(OWN, "a", 1)
@@ -172,7 +217,7 @@ def test_line_that_makes_no_sense_is_refused_and_nothing_is_taken(notebook, clus
 def test_help_lists_attach_and_its_options(notebook, capsys):
     notebook("%distributed --help\n%distributed attach --help")
     out = capsys.readouterr().out
-    assert "%distributed attach   take over the futures of this notebook's earlier kernel" in out
+    assert "%distributed attach [NAME]   take over the futures of this notebook's earlier kernel" in out
     assert "--overwrite" in out
 
 
@@ -222,15 +267,15 @@ def test_table_of_many_futures_is_cut_and_names_are_made_plain():
 )
 def test_completion_offers_commands_options_and_names(line, offered):
     names = {"attach": lambda: ["nb.ipynb", "my nb.ipynb"]}
-    assert complete_command(line, COMMANDS, {"attach": ATTACH_OPTIONS}, names) == offered
+    assert complete_command(line, COMMANDS, {"attach": COMMAND_OPTIONS["attach"]}, names) == offered
 
 
 def test_completion_of_a_name_asks_for_lost_sessions_and_clusters(notebook, magics, cluster):
-    assert magics.complete("%distributed attach ") == []  # there is no executor, and none is made
+    assert magics.suggestions.complete("%distributed attach ") == []  # there is no executor, and none is made
     cluster.lose("nb.ipynb", "a", 1)
     notebook("%distributed connect")
-    assert magics.complete("%distributed attach n") == ["nb.ipynb"]
-    assert magics.complete("%distributed connect ") == ["default"]
+    assert magics.suggestions.complete("%distributed attach n") == ["nb.ipynb"]
+    assert magics.suggestions.complete("%distributed connect ") == ["default"]
 
 
 def test_extension_completes_its_commands_in_the_shell(shell):

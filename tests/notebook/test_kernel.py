@@ -6,37 +6,15 @@ import re
 
 import pytest
 
-from tests.notebook.kernels import real_kernel
+from tests.notebook.kernels import real_notebook, receipt
 
 pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
-    with real_kernel(tmp_path_factory.mktemp("runtime")) as kernel:
-        kernel.run("%load_ext jupyter_dist")
-        cell = kernel.run("%distributed start -n 2 --name test-notebook")
-        assert "Cluster 'test-notebook' started in" in kernel.text(cell), kernel.error(cell)
+    with real_notebook(tmp_path_factory.mktemp("runtime"), "test-notebook") as kernel:
         yield kernel
-        stop = kernel.run("%distributed stop")
-        assert "was stopped" in kernel.text(stop), kernel.error(stop)
-
-
-def receipt(kernel, cell):
-    """Return the receipt of a cell, wherever its updates were sent from."""
-    (first, *_) = kernel.of(cell, "display_data")
-    place = first["transient"]["display_id"]
-
-    def found():
-        return [
-            message["content"]["data"]["text/plain"]
-            for message in kernel.messages
-            if message["content"].get("transient", {}).get("display_id") == place
-            and "wall time" in message["content"]["data"]["text/plain"]
-        ]
-
-    kernel.listen(lambda: bool(found()))
-    return found()[-1]
 
 
 def test_a_cell_runs_in_another_process_and_its_names_are_futures(kernel):

@@ -47,3 +47,21 @@ def test_the_page_never_reads_text_as_html():
     source = (HERE / "live_table.js").read_text()
     assert "innerHTML" not in source
     assert "insertAdjacentHTML" not in source
+
+
+def test_an_action_of_a_row_is_told_and_no_other():
+    acts: list[tuple[str, str]] = []
+    table = LiveTable(("state", "name"), "Futures", lambda action, row: acts.append((action, row)))
+    table.show(
+        [Row("a", "erred", ("failed", "a"), "", (("retry", "Retry", ""),)), ROW.__class__("b", "memory", ("x", "b"))],
+        "",
+    )
+    for content in (
+        {"act": "retry", "id": "a"},
+        {"act": "stop", "id": "a"},
+        {"act": "retry", "id": "b"},
+        {"act": "retry", "id": "c"},
+        {"act": ["retry"], "id": {}},
+    ):
+        table._handle_custom_msg(content, [])
+    assert acts == [("retry", "a")]

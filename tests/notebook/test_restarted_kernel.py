@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.notebook.kernels import real_kernel
+from tests.notebook.kernels import real_kernel, receipt
 
 pytestmark = pytest.mark.kernel
 
@@ -70,6 +70,7 @@ def test_kernel_restarted_has_its_variables_back_and_nothing_ran_twice(kernel, f
     }.items():
         assert re.search(rf"^  {name} +{state} ", text, re.MULTILINE), text
     assert "slow stands for something else here" in text
+    assert "begun\n" in text  # what it had printed before
     gate.touch()
     check = kernel.run("%distributed attach --overwrite\n%gather small large slow made data")
     assert kernel.error(check) == "", kernel.text(check)
@@ -79,6 +80,25 @@ def test_kernel_restarted_has_its_variables_back_and_nothing_ran_twice(kernel, f
     assert log.read_text().split("\n") == ["small ran", "wrong ran", "slow ran", ""]
     cell = kernel.run("%distributed attach")
     assert "Nothing to attach to" in kernel.text(cell)
+
+
+def test_run_that_ends_after_the_restart_shows_its_prints_value_and_receipt_where_it_was_attached(kernel, folder):
+    gate = folder / "gate-run"
+    cell = kernel.run(
+        f"%%distributed\nimport os, time\nprint('before', flush=True)\n"
+        f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('after')\nresult = 5\n'the value'"
+    )
+    kernel.listen(lambda: "before" in kernel.text(cell))
+    restart(kernel, by_force=True)
+    cell = kernel.run("%distributed attach")
+    assert "before\n" in kernel.text(cell), kernel.error(cell)
+    gate.touch()
+    text = receipt(kernel, cell)
+    assert text.startswith("● done")
+    assert "result" in text
+    assert "of this notebook's earlier kernel" in text
+    assert kernel.text(cell).endswith("before\nafter\n")
+    assert kernel.of(cell, "display_data")[-1]["data"]["text/plain"] == "'the value'"
 
 
 def test_connection_to_a_cluster_that_has_an_earlier_kernels_futures_says_so(kernel):

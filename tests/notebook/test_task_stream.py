@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from bokeh.document import Document
 from bokeh.embed import json_item
 
+from jupyter_dist.errors import UsageError
 from jupyter_dist.messages.observation import Observation
 from jupyter_dist.notebook.publisher import Publisher
 from jupyter_dist.notebook.task_stream import TaskStream
@@ -71,3 +74,18 @@ def test_more_lanes_make_a_taller_figure(stream):
     stream.plot._set_lanes(tuple(f"w{n}" for n in range(10)))
     assert stream.plot.figure.height > before
     assert (stream.plot.y_range.start, stream.plot.y_range.end) == (9.6, -0.6)
+
+
+def test_stream_saves_a_page_and_a_trace(stream, tmp_path):
+    stream.executor.tell(Observation(snapshot(), (event(1), event(2, "erred", worker="worker-1"))))
+    stream.publish()
+    assert "<script src" not in stream.save(tmp_path / "stream.html").read_text()
+    trace = json.loads(stream.save(str(tmp_path / "stream.json")).read_text())["traceEvents"]
+    assert [item["args"]["name"] for item in trace if item["ph"] == "M"] == ["worker-0", "worker-1"]
+    runs = [item for item in trace if item["ph"] == "X"]
+    assert [(run["name"], run["cat"], run["dur"], run["args"]["key"]) for run in runs] == [
+        ("f", "finished", 2_000_000.0, "f-1"),
+        ("f", "failed", 2_000_000.0, "f-2"),
+    ]
+    with pytest.raises(UsageError, match=r"end the name in \.html"):
+        stream.save("stream.png")

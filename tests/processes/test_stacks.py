@@ -22,7 +22,7 @@ def read(function, *args):
 
 def test_stack_of_a_task_begins_with_its_own_code(monkeypatch):
     monkeypatch.setattr("tests.processes.test_call.cloudpickle.dumps", lambda value: value)
-    monkeypatch.setattr("jupyter_dist.processes.call.cloudpickle.loads", lambda value: value)
+    monkeypatch.setattr("jupyter_dist.processes.call.loads", lambda value: value)
 
     def inner(begun, done):
         begun.set()
@@ -39,7 +39,7 @@ def test_stack_of_a_task_begins_with_its_own_code(monkeypatch):
 
 def test_deep_stack_is_cut_in_the_middle(monkeypatch):
     monkeypatch.setattr("tests.processes.test_call.cloudpickle.dumps", lambda value: value)
-    monkeypatch.setattr("jupyter_dist.processes.call.cloudpickle.loads", lambda value: value)
+    monkeypatch.setattr("jupyter_dist.processes.call.loads", lambda value: value)
 
     def dive(begun, done, depth):
         if depth:

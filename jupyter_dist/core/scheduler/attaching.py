@@ -64,6 +64,7 @@ def on_take_over(state: State, session: Session, message: TakeOver, now: float) 
         if task is not None and any(task in other.wants for other in lost):
             state.ledger.want(session, task, given.wish)
             state.want(session, task, given.wish)
+            submission.tell_prints(state, session, task)
             submission.tell_now(state, session, task)
         else:
             left.append(given.wish)

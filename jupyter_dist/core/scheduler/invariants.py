@@ -36,6 +36,18 @@ def counts_agree(state: State) -> Iterator[str]:
         yield f"{state.inline_bytes} inline bytes noted, {inline} held"
 
 
+def prints_agree(state: State) -> Iterator[str]:
+    """Keep prints of known tasks alone, and within their bounds."""
+    kept = {key: sum(len(text) for _, text in state.prints.of(key)) for key in state.prints.keys()}  # noqa: SIM118  # no dict
+    if sum(kept.values()) != state.prints.chars:
+        yield f"{state.prints.chars} characters of prints noted, {sum(kept.values())} kept"
+    for key, chars in kept.items():
+        if key not in state.tasks:
+            yield f"what {key} printed is kept, and nobody knows it"
+        if chars > state.settings.output_bytes_max:
+            yield f"{chars} characters that {key} printed are kept"
+
+
 def edges_agree(state: State) -> Iterator[str]:
     """Dependencies and dependents mirror each other; missing and consumers are what counting gives."""
     for task in state.tasks.values():
@@ -334,6 +346,7 @@ RULES = (
     copies_agree,
     counts_agree,
     edges_agree,
+    prints_agree,
     states_are_justified,
     workers_agree,
     workers_are_there,

@@ -46,10 +46,10 @@ def _start_afresh(state: State, now: float) -> None:
         for task in tuple(member.held):
             state.drop_replica(task, member)
         state.remove_member(member)
-    for incarnation, parked in state.parked.items():
+    for incarnation, parked in state.aftermath.parked.items():
         state.fenced.add((parked.name, parked.pid))
         state.effects.closes[incarnation] = reason
-    state.parked.clear()
+    state.aftermath.parked.clear()
     state.forget_all()
     for nanny in state.nannies.values():
         state.fenced.update((name, pid) for name, (pid, _state, _cpu) in nanny.pulses.items())  # also who is on its way

@@ -276,7 +276,9 @@ class SchedulerMachine:
     def _handle_other(self, source: int, event: Event, now: float) -> None:
         """Handle a connection's first and last words, and those it has no right to."""
         state = self.state
-        is_known = any(source in table for table in (state.members, state.session_of, state.nannies, state.parked))
+        is_known = any(
+            source in table for table in (state.members, state.session_of, state.nannies, state.aftermath.parked)
+        )
         register = FIRST.get(type(event))
         if isinstance(event, Disconnected):
             self._disconnected(source, event.reason, now)
@@ -290,7 +292,7 @@ class SchedulerMachine:
 
     def _disconnected(self, source: int, reason: str, now: float) -> None:
         state = self.state
-        state.parked.pop(source, None)
+        state.aftermath.parked.pop(source, None)
         if source in state.members:
             membership.on_worker_gone(state, state.members[source], reason, now)
         elif source in state.session_of:
@@ -325,7 +327,7 @@ class SchedulerMachine:
 
     def _settle(self, now: float, peer: Member | Session | Nanny | None = None) -> Effects:
         state = self.state
-        if state.parked and not replay.has_to_wait(state, now):
+        if state.aftermath.parked and not replay.has_to_wait(state, now):
             membership.admit_parked(state, now)
         is_expectant = state.moves.asked or state.doubtful or state.once.in_doubt or state.once.is_restored
         if is_expectant and replay.is_recovered(state, now):
@@ -361,7 +363,7 @@ class SchedulerMachine:
             state.ledger.ack_due_s,
             state.recover_until_s,
             state.adaptation.due_s if state.adaptation is not None else None,
-            state.admit_at_s if state.parked else None,
+            state.aftermath.admit_at_s if state.aftermath.parked else None,
         ):
             if other_s is not None and other_s < due_s:
                 due_s = other_s

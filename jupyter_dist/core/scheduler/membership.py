@@ -38,7 +38,7 @@ def _welcome(state: State, incarnation: int, name: str, received: int = 0, *, is
 def on_register_worker(state: State, incarnation: int, message: RegisterWorker, now: float) -> None:
     """Let a worker in, unless it is one that was replaced."""
     if replay.has_to_wait(state, now):
-        state.parked[incarnation] = message
+        state.aftermath.parked[incarnation] = message
         return
     if (message.name, message.pid) in state.fenced:
         state.say(incarnation, Refused(f"{message.name} (pid {message.pid}) was replaced: fenced"))
@@ -66,7 +66,7 @@ def on_register_worker(state: State, incarnation: int, message: RegisterWorker, 
 
 def admit_parked(state: State, now: float) -> None:
     """Let those in who had to wait."""
-    parked, state.parked = state.parked, {}
+    parked, state.aftermath.parked = state.aftermath.parked, {}
     for incarnation, message in parked.items():
         on_register_worker(state, incarnation, message, now)
 

@@ -75,8 +75,8 @@ def restore(state: State, records: Records, now: float) -> None:
     _restore_values(state, records, now)
     _restore_spoken(state, records)
     _restore_errors(state, records, now)
-    state.expected_nannies = frozenset(_of(records, HOST, HostRecord))
-    state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
+    state.aftermath.expected_nannies = frozenset(_of(records, HOST, HostRecord))
+    state.aftermath.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * state.settings.lease_s
     _restore_kept(state, records)
     _restore_code(state, records)
     rows.restore(state, records, now)
@@ -86,7 +86,7 @@ def restore(state: State, records: Records, now: float) -> None:
     doubt.restore(state)
     returns.finish(state)
     if state.tasks:
-        state.admit_at_s = now + CLAIM_S
+        state.aftermath.admit_at_s = now + CLAIM_S
         state.record("recovered", now, f"a new scheduler took over {len(state.tasks):,} tasks")
 
 
@@ -259,11 +259,11 @@ def _restore_code(state: State, records: Records) -> None:
 
 def has_to_wait(state: State, now: float) -> bool:
     """Whether a worker is let in only later: what it brings may be known to a client that is not back yet."""
-    if state.admit_at_s is None:
+    if state.aftermath.admit_at_s is None:
         return False
-    if now < state.admit_at_s and any(session.is_awaited for session in state.sessions.values()):
+    if now < state.aftermath.admit_at_s and any(session.is_awaited for session in state.sessions.values()):
         return True
-    state.admit_at_s = None
+    state.aftermath.admit_at_s = None
     return False
 
 
@@ -273,10 +273,10 @@ def wait_again(state: State, now: float) -> None:
     returns.wait_again(state, now)
     if state.recover_until_s is not None:
         state.recover_until_s = now + lease_s
-    if state.admit_at_s is not None:
-        state.admit_at_s = now + CLAIM_S
-    if state.keep_objects_at_s is not None:
-        state.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * lease_s
+    if state.aftermath.admit_at_s is not None:
+        state.aftermath.admit_at_s = now + CLAIM_S
+    if state.aftermath.keep_objects_at_s is not None:
+        state.aftermath.keep_objects_at_s = now + OBJECTS_AFTER_LEASES * lease_s
 
 
 def is_recovered(state: State, now: float) -> bool:
@@ -284,7 +284,7 @@ def is_recovered(state: State, now: float) -> bool:
     if state.recover_until_s is None:
         return True
     alive = sum(member.state == "running" for member in state.members.values())
-    all_there = state.expected_nannies <= {nanny.name for nanny in state.nannies.values()}
+    all_there = state.aftermath.expected_nannies <= {nanny.name for nanny in state.nannies.values()}
     if now < state.recover_until_s and not (all_there and alive >= wanted_workers(state)):
         return False
     state.recover_until_s = None
@@ -300,9 +300,9 @@ def give_up_doubtful(state: State, now: float) -> None:
 
 def settle_objects(state: State, now: float) -> None:
     """Tell the nannies which objects in the store are still somebody's, once all who may know have come back."""
-    if state.keep_objects_at_s is None or now < state.keep_objects_at_s or not state.nannies:
+    if state.aftermath.keep_objects_at_s is None or now < state.aftermath.keep_objects_at_s or not state.nannies:
         return
-    state.keep_objects_at_s = None
+    state.aftermath.keep_objects_at_s = None
     for session in state.sessions.values():
         session.is_awaited = False
     names = tuple(task.stored for task in state.tasks.values() if task.stored)

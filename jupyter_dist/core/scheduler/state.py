@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from jupyter_dist.core.scaling import Adaptation
+from jupyter_dist.core.scheduler.aftermath import Aftermath
 from jupyter_dist.core.scheduler.arcs import (
     ACTIVE,
     ARCS,
@@ -32,6 +33,7 @@ from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.ledger import Ledger
 from jupyter_dist.core.scheduler.moves import Copy, Moves
 from jupyter_dist.core.scheduler.once_table import OnceTable
+from jupyter_dist.core.scheduler.prints import Prints
 from jupyter_dist.core.scheduler.queues import QueueEntry, Restriction, trim
 from jupyter_dist.core.scheduler.records import (
     FunctionEntry,
@@ -45,7 +47,7 @@ from jupyter_dist.core.scheduler.records import (
 )
 from jupyter_dist.errors import TransitionError
 from jupyter_dist.ids import first_attempt
-from jupyter_dist.messages import FreeKeys, FunctionBody, Message, RegisterWorker, StopAttempt, TaskOptions
+from jupyter_dist.messages import FreeKeys, FunctionBody, Message, StopAttempt, TaskOptions
 from jupyter_dist.settings import Settings
 
 GUESS_S = 0.5  # how long a task of an unknown function is expected to take
@@ -104,14 +106,12 @@ class State:
         self.open: OrderedDict[Member, None] = OrderedDict()  # workers with all slots busy and room in hand
         self.laden: dict[Member, None] = {}  # workers with unstarted attempts in hand
 
+        self.prints = Prints(settings.output_bytes_max, settings.output_total_bytes_max)
         self.ledger = Ledger()
         self.recover_until_s: float | None = None  # until when nothing is handed out: workers may still come back
         self.once = OnceTable()  # of tasks that are not run twice
         self.doubtful: dict[Task, None] = {}  # cannot be made, unless they bring it or what needs it
-        self.admit_at_s: float | None = None  # when workers are let in that came before all clients were back
-        self.parked: dict[int, RegisterWorker] = {}  # these
-        self.expected_nannies: frozenset[str] = frozenset()  # who was there under the scheduler before
-        self.keep_objects_at_s: float | None = None  # when to tell which objects of the scheduler before are needed
+        self.aftermath = Aftermath()
         self.chronicle = Chronicle(settings, wall_offset_s)
         self.version = 0  # changes whenever a watcher could see something new
         self._last_attempt = first_attempt(epoch)
@@ -249,6 +249,7 @@ class State:
 
     def _remove(self, task: Task) -> None:
         del self.tasks[task.key]
+        self.prints.drop(task.key)
         self.ledger.forget(task)
         self.counts[FORGOTTEN] = 0
         task.tally.counts[FORGOTTEN] = 0
@@ -273,6 +274,7 @@ class State:
         for function_id in self.functions:
             self.ledger.drop_function(function_id)
         self.tasks.clear()
+        self.prints.clear()
         self.functions.clear()
         self.idle_functions.clear()
         self.labels.clear()

@@ -14,6 +14,7 @@ from jupyter_dist.messages import (
     KeyCancelled,
     KeyErred,
     KeyFinished,
+    KeyOutput,
     MissingValue,
     PutValue,
     Release,
@@ -56,6 +57,8 @@ def on_submit(state: State, session: Session, message: Submit, now: float) -> No
             if task.state == RELEASED:
                 once.renew(state, task)  # its user wants it to run
         state.want(session, task, spec.wish)
+        if task.key in state.prints:
+            tell_prints(state, session, task)
         tell_now(state, session, task)
         lineage.activate(state, task, now)
     if new:
@@ -81,6 +84,13 @@ def tell_now(state: State, session: Session, task: Task) -> None:
         state.say(session.incarnation, KeyErred(wish, task.key, task.error))
 
 
+def tell_prints(state: State, session: Session, task: Task) -> None:
+    """Tell a client that wants a task from now on what this printed before."""
+    wish = session.wants[task]
+    for stream, text in state.prints.of(task.key):
+        state.say(session.incarnation, KeyOutput(wish, task.key, stream, text))
+
+
 def on_want_keys(state: State, session: Session, message: WantKeys, now: float) -> None:
     """Let a client wish for what others made known."""
     unknown = []
@@ -91,6 +101,7 @@ def on_want_keys(state: State, session: Session, message: WantKeys, now: float) 
             continue
         state.ledger.want(session, task, wish)
         state.want(session, task, wish)
+        tell_prints(state, session, task)
         tell_now(state, session, task)
         lineage.activate(state, task, now)
     if unknown:

@@ -19,10 +19,12 @@ from jupyter_dist.messages import (
     NameKeys,
     OpenSession,
     PutValue,
+    Release,
     RestartCluster,
     StopAttempt,
     TakeOver,
     TaskOutput,
+    WantKeys,
 )
 from tests.core.scheduler.bench import Bench
 
@@ -187,6 +189,57 @@ def test_take_over_of_all_states_tells_what_is_settled_and_runs_nothing_again(be
     assert [message.wish for message in bench.heard(new.source, KeyOutput)] == [wishes["runs"]]
     assert [message.wish for message in bench.heard(new.source, KeyFinished)] == [wishes["runs"]]
     assert bench.state.tasks["queued"].attempts == 1
+
+
+def test_prints_of_before_are_told_to_who_takes_over_before_the_result_is(bench):
+    old, worker = Kernel(bench), bench.worker()
+    for key in ("ends", "runs"):
+        bench.submit(old.source, key, output=True)
+        bench.say(worker, TaskOutput(key, bench.attempt(key), "stderr", f"{key} 1\n"))
+        if key == "ends":
+            bench.finish(worker, key, output="last\n")
+    old.die()
+    bench.say(worker, TaskOutput("runs", bench.attempt("runs"), "stdout", "while nobody was there\n"))
+    new = Kernel(bench, pid=2)
+    new.take_over(old)
+    told = [message for message in bench.sent[new.source] if isinstance(message, KeyOutput | KeyFinished)]
+    assert [(type(message), message.key) for message in told] == [
+        (KeyOutput, "ends"),
+        (KeyOutput, "ends"),
+        (KeyFinished, "ends"),
+        (KeyOutput, "runs"),
+        (KeyOutput, "runs"),
+    ]
+    texts = [(m.stream, m.text) for m in told if isinstance(m, KeyOutput)]
+    assert texts == [
+        ("stderr", "ends 1\n"),
+        ("stdout", "last\n"),
+        ("stderr", "runs 1\n"),
+        ("stdout", "while nobody was there\n"),
+    ]
+
+
+def test_prints_are_told_to_a_second_client_that_submits_or_wants_the_same(bench):
+    first, second, third, worker = bench.client(), bench.client(), bench.client(), bench.worker()
+    bench.submit(first, "a", output=True)
+    bench.say(worker, TaskOutput("a", bench.attempt("a"), "stdout", "said"))
+    wish = bench.submit(second, "a", output=True)
+    assert bench.heard(second, KeyOutput) == [KeyOutput(wish, "a", "stdout", "said")]
+    bench.say(third, WantKeys((("a", 5),)))
+    assert bench.heard(third, KeyOutput) == [KeyOutput(5, "a", "stdout", "said")]
+
+
+def test_prints_of_a_task_that_is_forgotten_or_of_a_restart_are_gone(bench):
+    client, worker = bench.client(), bench.worker()
+    for key in ("a", "b"):
+        bench.submit(client, key)
+        bench.finish(worker, key, output="said")
+    assert bench.state.prints.keys() == ("a", "b")
+    bench.say(client, Release(("a",)))
+    assert bench.state.prints.keys() == ("b",)
+    bench.say(client, RestartCluster(9))
+    assert bench.state.prints.keys() == ()
+    assert bench.state.prints.chars == 0
 
 
 def test_what_was_taken_over_is_released_by_its_new_owner_alone(bench):
