@@ -74,6 +74,7 @@ class Settings:
 
     # output and watching
     output_bytes_max: int = 64 * KIB  # what is kept of one task's prints (the tail)
+    outputs_bytes_max: int = 16 * MIB  # what the scheduler keeps of all tasks' prints
     output_interval_s: float = 0.1  # how often prints are forwarded while the task runs
     events_max: int = 20_000  # task events the scheduler keeps
     errors_max: int = 200  # errors a snapshot tells in full

@@ -109,6 +109,7 @@ def on_output(state: State, member: Member, message: TaskOutput, _now: float) ->
 
 
 def _tell_output(state: State, task: Task, stream: str, text: str) -> None:
+    state.chronicle.prints.add(task, text)
     for incarnation, wish in state.wishes(task):
         state.say(incarnation, KeyOutput(wish, task.key, stream, text))
 
