@@ -20,18 +20,23 @@ import msgspec
 from jupyter_dist.client.observer import Observer
 from jupyter_dist.errors import ClusterStateError, JupyterDistError, NoClusterError
 from jupyter_dist.launch.connection_file import ClusterInfo, read_clusters
+from jupyter_dist.launch.host import parse_bytes
 from jupyter_dist.launch.local import ClusterSpec, cluster_log, start_cluster, stop_cluster
+from jupyter_dist.server.happenings import ignore
 from jupyter_dist.server.models import (
     DEFAULT_NAME,
     LOG_LINES,
+    AdaptModel,
+    ChangeRequest,
     ClusterModel,
     StartRequest,
-    check_count,
+    check_change,
     check_start,
     clean,
 )
+from jupyter_dist.server.profiles import LOCAL, Profile, with_profile
 from jupyter_dist.server.starting import Start, StartingCluster
-from jupyter_dist.server.watching import Observe, WatchedCluster
+from jupyter_dist.server.watching import Observe, Observing, WatchedCluster
 from jupyter_dist.settings import Settings, load_settings
 
 GONE = "it ended: stopped from elsewhere, by itself after an idle time, or killed; nothing of it is left"
@@ -64,6 +69,10 @@ class ClusterManager:
         A monotonic clock in seconds.
     on_busy : callable, optional
         Called again and again while a cluster runs tasks.
+    on_event : callable, optional
+        Told what happened to a cluster, in a word, and what it is then.
+    profiles : iterable of Profile, optional
+        What a start may name.
     """
 
     def __init__(
@@ -77,6 +86,8 @@ class ClusterManager:
         observe: Observe = Observer,
         clock: Callable[[], float] = time.monotonic,
         on_busy: Callable[[], None] = lambda: None,
+        on_event: Callable[[str, ClusterModel], None] = ignore,
+        profiles: Iterable[Profile] = (LOCAL,),
         log: logging.Logger | logging.LoggerAdapter[logging.Logger] | None = None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
@@ -87,6 +98,8 @@ class ClusterManager:
         self._observe = observe
         self._clock = clock
         self._on_busy = on_busy
+        self._on_event = on_event
+        self.profiles = tuple(profiles)
         self._log = log or logging.getLogger(__name__)
         self._clusters: dict[str, StartingCluster | WatchedCluster | EndedCluster] = {}
         self._lock = asyncio.Lock()
@@ -114,27 +127,54 @@ class ClusterManager:
             The name is taken, or too many are starting already.
         """
         check_start(request, self.settings)
+        request = with_profile(request, self.profiles)
         await self.refresh()
         name = self._free_name() if request.name is None else request.name
         self._check_free(name)
-        spec = ClusterSpec(name=name, workers=request.workers or 0, threads_per_worker=request.threads_per_worker or 1)
-        starting = StartingCluster(spec, self._clock)
+        starting = StartingCluster(_spec(name, request), self._clock)
         self._clusters[name] = starting
         self._spawn(self._run_start(starting))
+        self._tell("requested", starting.model())
         return starting.model()
 
-    async def scale(self, name: str, workers: int) -> ClusterModel:
-        """Ask a running cluster for so many workers; they come and go afterwards."""
-        check_count("workers", workers, 0, self.settings.workers_max)
-        cluster = await self._find_running(name)
-        await cluster.scale(workers)
+    async def change(self, name: str, request: ChangeRequest) -> ClusterModel:
+        """Ask a running cluster for so many workers, or to scale itself; they come and go afterwards."""
+        check_change(request, self.settings)
+        cluster = await self.find_running(name)
+        await cluster.change(lambda observer: _ask_for_change(observer, request))
+        self._tell("scaled", cluster.model())
         return cluster.model()
 
     async def restart(self, name: str) -> ClusterModel:
         """Forget every task of a running cluster and replace its workers; return when the fresh ones are there."""
-        cluster = await self._find_running(name)
-        await cluster.restart()
+        cluster = await self.find_running(name)
+        await cluster.change(lambda observer: observer.restart())
+        self._tell("restarted", cluster.model())
         return cluster.model()
+
+    async def find_running(self, name: str) -> WatchedCluster:
+        """Return a cluster that can be asked something.
+
+        Raises
+        ------
+        NoClusterError
+            There is none of this name.
+        ClusterStateError
+            It does not run.
+        """
+        cluster = await self._find(name)
+        if not isinstance(cluster, WatchedCluster) or cluster.stopping is not None:
+            raise ClusterStateError(f"cluster {name!r} is not running, it is {cluster.model().state}")
+        return cluster
+
+    async def running(self) -> list[WatchedCluster]:
+        """Return every cluster that can be asked something."""
+        await self.refresh()
+        return [cluster for cluster in self._watched() if cluster.stopping is None and cluster.is_connected]
+
+    async def info(self, name: str) -> ClusterInfo:
+        """Return where a running cluster is."""
+        return (await self.find_running(name)).info
 
     async def stop(self, name: str) -> None:
         """End a cluster and return when it is gone. One that is starting goes when it is up; an ended one is dismissed."""
@@ -203,12 +243,6 @@ class ClusterManager:
             raise NoClusterError(f"there is no cluster named {name[:64]!a}; it was stopped, or never started")
         return cluster
 
-    async def _find_running(self, name: str) -> WatchedCluster:
-        cluster = await self._find(name)
-        if not isinstance(cluster, WatchedCluster) or cluster.stopping is not None:
-            raise ClusterStateError(f"cluster {name!r} is not running, it is {cluster.model().state}")
-        return cluster
-
     def _free_name(self) -> str:
         number, name = 1, DEFAULT_NAME
         while name in self._clusters and not isinstance(self._clusters[name], EndedCluster):
@@ -232,7 +266,8 @@ class ClusterManager:
     def _adopt(self, found: Iterable[ClusterInfo]) -> None:
         for info in found:
             if isinstance(self._clusters.get(info.name), EndedCluster | None):
-                self._clusters[info.name] = self._watch(info)
+                self._clusters[info.name] = watched = self._watch(info)
+                self._tell("found", watched.model())
 
     async def _keep_logs(self) -> None:
         """Read the logs of clusters that were cut off: whoever finds such a one dead removes its folder."""
@@ -251,6 +286,7 @@ class ClusterManager:
             nobody = {"workers": 0, "cores": 0, "memory_bytes": 0}
             last = msgspec.structs.replace(cluster.model(), state="lost", phase="", reason=reason, log=cluster.log)
             self._end(name, msgspec.structs.replace(last, **nobody))
+            self._tell("lost", last)
 
     def _end(self, name: str, last: ClusterModel) -> None:
         self._clusters[name] = EndedCluster(last, self._clock())
@@ -290,6 +326,7 @@ class ClusterManager:
                 self._drop(name, starting)
                 return
             self._clusters[name] = watched
+        self._tell("started", watched.model())
         if starting.is_unwanted:
             await self.stop(name)
 
@@ -305,6 +342,7 @@ class ClusterManager:
             else:
                 last = msgspec.structs.replace(starting.model(), state="failed", reason=reason, log=log)
                 self._end(starting.spec.name, last)
+                self._tell("failed", last)
 
     async def _run_stop(self, cluster: WatchedCluster) -> None:
         await cluster.ask_to_stop()
@@ -316,6 +354,13 @@ class ClusterManager:
             raise
         async with self._lock:
             self._drop(cluster.info.name, cluster)
+        self._tell("stopped", cluster.model())
+
+    def _tell(self, action: str, model: ClusterModel) -> None:
+        try:
+            self._on_event(action, model)
+        except Exception:  # noqa: BLE001  # whoever listens must not keep a cluster from being started or stopped
+            self._log.exception("telling of cluster %r failed", model.name)
 
     async def _survey(self) -> None:
         while True:
@@ -330,6 +375,25 @@ class ClusterManager:
         with contextlib.suppress(JupyterDistError, OSError):
             text = await asyncio.to_thread(self._tail, info, LOG_LINES)
         return clean(text, self.settings.output_bytes_max)
+
+
+def _spec(name: str, request: StartRequest) -> ClusterSpec:
+    return ClusterSpec(
+        name=name,
+        workers=request.workers or 0,
+        threads_per_worker=request.threads_per_worker or 1,
+        memory_limit_bytes=parse_bytes(request.memory_limit),
+        idle_stop_s=request.idle_stop_s,
+        resources=request.resources or {},
+    )
+
+
+def _ask_for_change(observer: Observing, request: ChangeRequest) -> Coroutine[None, None, None]:
+    if isinstance(request.workers, int):
+        return observer.scale(request.workers)
+    if isinstance(request.adapt, AdaptModel):
+        return observer.adapt(request.adapt.minimum, request.adapt.maximum)
+    return observer.stop_adapting()
 
 
 def is_active(cluster: StartingCluster | WatchedCluster | EndedCluster) -> bool:

@@ -8,17 +8,23 @@ done twice at a time. Requests connect first if they must, are bounded in time, 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+import msgspec
+
 from jupyter_dist.errors import ClusterStateError, JupyterDistError
 from jupyter_dist.launch.connection_file import ClusterInfo
+from jupyter_dist.messages import SessionView, TaskDetail, TaskPage
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation
-from jupyter_dist.server.models import ClusterModel, with_snapshot
+from jupyter_dist.server.models import ClusterModel, LossModel, clean, with_snapshot
 from jupyter_dist.settings import Settings
 
 T = TypeVar("T")
+LOSSES_MAX = 10  # workers that died, of each cluster
+WORDS_MAX = 1000
 CUT = "the connection was cut"
 
 
@@ -41,8 +47,35 @@ class Observing(Protocol):
     async def scale(self, workers: int) -> None:
         """Ask for so many workers."""
 
+    async def adapt(self, minimum: int, maximum: int) -> None:
+        """Have it scale itself."""
+
+    async def stop_adapting(self) -> None:
+        """Have it keep the workers it has."""
+
     async def restart(self) -> None:
         """Forget every task and replace every worker."""
+
+    async def restart_worker(self, name: str) -> None:
+        """Replace one worker."""
+
+    async def retire_worker(self, name: str) -> None:
+        """Have one worker leave in order."""
+
+    async def sessions(self) -> tuple[SessionView, ...]:
+        """Ask who uses it."""
+
+    async def list_tasks(self, *, state: str, text: str, before: int, count: int) -> TaskPage:
+        """Ask for a page of tasks."""
+
+    async def describe_task(self, key: str) -> TaskDetail:
+        """Ask for one task in full."""
+
+    async def cancel_tasks(self, keys: Iterable[str], *, force: bool) -> tuple[str, ...]:
+        """Give tasks up for everybody."""
+
+    async def retry_tasks(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Try erred tasks again for everybody."""
 
     async def stop(self) -> None:
         """Ask the cluster to end."""
@@ -77,8 +110,10 @@ class WatchedCluster:
         self.attaching: asyncio.Task[None] | None = None
         self._observe = observe
         self._settings = settings
+        self._began_s = time.time()
         self._clock = clock
         self._on_busy = on_busy
+        self._losses: deque[LossModel] = deque(maxlen=LOSSES_MAX)
         self._cut: float | None = None  # when it was first found not to be connected
         self._reason = ""
         self._observer: Observing | None = None
@@ -112,17 +147,22 @@ class WatchedCluster:
             await asyncio.wait([self.attaching])
         await self._close()
 
-    async def scale(self, workers: int) -> None:
-        """Ask for so many workers."""
-        observer = await self._connected()
-        await self._ask(observer.scale(workers))
-        self.on_snapshot(await self._ask(observer.describe()))
+    async def ask(self, make: Callable[[Observing], Awaitable[T]]) -> T:
+        """Ask something of it, connecting first if need be.
 
-    async def restart(self) -> None:
-        """Forget every task and replace every worker."""
-        observer = await self._connected()
-        await self._ask(observer.restart())
-        self.on_snapshot(await self._ask(observer.describe()))
+        Raises
+        ------
+        ClusterStateError
+            It does not answer.
+        JupyterDistError
+            It says no.
+        """
+        return await self._ask(make(await self._connected()))
+
+    async def change(self, make: Callable[[Observing], Awaitable[None]]) -> None:
+        """Ask for a change, and look at what it is then."""
+        await self.ask(make)
+        self.on_snapshot(await self.ask(lambda observer: observer.describe()))
 
     async def ask_to_stop(self) -> None:
         """Ask it to end in good order, if it listens. Raises nothing: who needs it ended has other means."""
@@ -154,6 +194,7 @@ class WatchedCluster:
             started_s=self.info.started_s,
             detached=self.info.detached,
         )
+        model = msgspec.structs.replace(model, losses=tuple(self._losses))
         return model if self.snapshot is None else with_snapshot(model, self.snapshot)
 
     def _state(self) -> tuple[str, str, str]:
@@ -209,4 +250,7 @@ class WatchedCluster:
             raise ClusterStateError(words) from None
 
     def _on_observation(self, observation: Observation) -> None:
+        for event in observation.events:
+            if event.kind == "worker-lost" and event.at_s >= self._began_s:  # not what happened before we looked
+                self._losses.append(LossModel(event.number, event.at_s, event.worker, clean(event.detail, WORDS_MAX)))
         self.on_snapshot(observation.snapshot)

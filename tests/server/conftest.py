@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from jupyter_dist.server.handlers import MANAGER
+from jupyter_dist.server.inside import Inside
 from jupyter_dist.server.manager import ClusterManager
+from jupyter_dist.server.part_handlers import INSIDE
 from jupyter_dist.settings import Settings
 from tests import leaks
 from tests.server.fakes import Clock, FakeHost
@@ -52,6 +54,7 @@ def make_manager(host, clock, jp_asyncio_loop):
             "tail": host.tail,
             "observe": host.observe,
             "clock": clock,
+            "on_event": host.note,
         }
         made.append(ClusterManager(Settings(**{"starts_max": 2, **(limits or {})}), **{**ports, **changes}))
         return made[-1]
@@ -68,8 +71,10 @@ def manager(make_manager):
 
 
 @pytest.fixture
-def served(jp_serverapp, manager):
+def served(jp_serverapp, manager, host):
     """A Jupyter server whose clusters are those of the fake host."""
+    inside = Inside(manager, "/root", tail=host.tail_process)
+    jp_serverapp.web_app.settings[INSIDE] = inside
     jp_serverapp.web_app.settings[MANAGER] = manager
     return manager
 

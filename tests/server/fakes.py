@@ -6,10 +6,11 @@ import threading
 
 import msgspec
 
-from jupyter_dist.errors import ClusterClosedError, ClusterStartError
+from jupyter_dist.errors import ClusterClosedError, ClusterStartError, UsageError
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.launch.local import ClusterSpec, Phase
-from jupyter_dist.messages.observation import ClusterSnapshot, Observation, WorkerView
+from jupyter_dist.messages import ErrorInfo, TaskDetail, TaskPage
+from jupyter_dist.messages.observation import AdaptView, ClusterSnapshot, Observation, TaskView, WorkerView
 from jupyter_dist.settings import Settings
 
 SECRET = b"this-is-the-secret-of-a-cluster!"
@@ -75,6 +76,12 @@ def make_snapshot(info, workers=2, counts=None, silent=0):
     )
 
 
+def make_task(key, state="processing", error=None):
+    view = TaskView(key, "fit", state, "In[3]", "worker-0", 0, 1.0, 2.0, 1)
+    error = ErrorInfo("ValueError", error, "Traceback: " + error, "cell", 3, "fit", b"bytes") if error else None
+    return TaskDetail(view, 10, "int", ("it runs",), error, "printed", 5, ("a",), ("nb.ipynb",))
+
+
 class FakeObserver:
     """Talks to a cluster of the fake host."""
 
@@ -103,6 +110,41 @@ class FakeObserver:
     async def scale(self, workers):
         self.host.snapshots[self.info.name] = make_snapshot(self.info, workers)
 
+    async def adapt(self, minimum, maximum):
+        adapting = AdaptView(minimum, maximum, 1.0, 3, minimum)
+        self.host.snapshots[self.info.name] = msgspec.structs.replace(await self.describe(), adapting=adapting)
+
+    async def stop_adapting(self):
+        self.host.snapshots[self.info.name] = msgspec.structs.replace(await self.describe(), adapting=None)
+
+    async def restart_worker(self, name):
+        self.host.workers_restarted.append(name)
+
+    async def retire_worker(self, name):
+        if self.host.may_retire is not None:
+            await self.host.may_retire.wait()
+        self.host.workers_retired.append(name)
+
+    async def sessions(self):
+        return self.host.sessions
+
+    async def list_tasks(self, **asked):
+        self.host.asked_for_tasks.append(asked)
+        return TaskPage(tuple(detail.view for detail in self.host.tasks.values()), 7, 9)
+
+    async def describe_task(self, key):
+        if key not in self.host.tasks:
+            raise UsageError(f"the cluster knows no task {key!r} any more")
+        return self.host.tasks[key]
+
+    async def cancel_tasks(self, keys, *, force):
+        self.host.cancelled.append((keys, force))
+        return keys
+
+    async def retry_tasks(self, keys):
+        self.host.retried.append(keys)
+        return keys
+
     async def restart(self):
         if self.host.may_connect is not None:
             await self.host.may_connect.wait()
@@ -126,6 +168,16 @@ class FakeHost:
     asked_to_stop: list = dataclasses.field(default_factory=list)
     stopped: list = dataclasses.field(default_factory=list)
     restarts: int = 0
+    workers_restarted: list = dataclasses.field(default_factory=list)
+    workers_retired: list = dataclasses.field(default_factory=list)
+    may_retire: asyncio.Event | None = None
+    sessions: tuple = ()
+    tasks: dict = dataclasses.field(default_factory=dict)
+    asked_for_tasks: list = dataclasses.field(default_factory=list)
+    cancelled: list = dataclasses.field(default_factory=list)
+    retried: list = dataclasses.field(default_factory=list)
+    process_logs: dict = dataclasses.field(default_factory=dict)
+    events: list = dataclasses.field(default_factory=list)
     may_connect: asyncio.Event | None = None
     start_error: Exception | None = None
     stop_error: Exception | None = None
@@ -179,14 +231,20 @@ class FakeHost:
     def tail(self, info, lines):
         return self.log
 
+    def tail_process(self, info, name, lines):
+        return self.process_logs.get(name)
+
+    def note(self, action, model):
+        self.events.append((action, model.name))
+
     def observe(self, info, *, settings):
         return FakeObserver(self, info)
 
-    def tell(self, name, snapshot):
+    def tell(self, name, snapshot, *events):
         self.snapshots[name] = snapshot
         for observer in self.observers:
             if observer.info.name == name and not observer.is_closed and observer.callback is not None:
-                observer.callback(Observation(snapshot, ()))
+                observer.callback(Observation(snapshot, events))
 
     def cut(self, name):
         for observer in self.observers:

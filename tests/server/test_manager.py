@@ -12,8 +12,12 @@ from jupyter_dist.errors import (
     UsageError,
 )
 from jupyter_dist.server.manager import GONE, KILLED
-from jupyter_dist.server.models import StartRequest
+from jupyter_dist.server.models import ChangeRequest, StartRequest
 from tests.server.fakes import SECRET, make_snapshot
+
+
+def scaled(workers):
+    return ChangeRequest(workers=workers)
 
 
 def states(models):
@@ -266,16 +270,16 @@ async def test_stop_fails_cluster_is_still_there_and_the_error_says_why(manager,
 
 async def test_scale_running_cluster_answers_with_the_new_number(manager, host):
     host.add("mine")
-    assert (await manager.scale("mine", 4)).wanted == 4
-    assert (await manager.scale("mine", 0)).workers == 0
+    assert (await manager.change("mine", scaled(4))).wanted == 4
+    assert (await manager.change("mine", scaled(0))).workers == 0
 
 
 async def test_scale_out_of_bounds_names_the_field(manager, host):
     host.add("mine")
     with pytest.raises(UsageError, match="workers"):
-        await manager.scale("mine", -1)
+        await manager.change("mine", scaled(-1))
     with pytest.raises(UsageError, match="workers"):
-        await manager.scale("mine", 10**6)
+        await manager.change("mine", scaled(10**6))
 
 
 async def test_restart_running_cluster_restarts_it(manager, host):
@@ -285,7 +289,13 @@ async def test_restart_running_cluster_restarts_it(manager, host):
 
 
 async def test_requests_unknown_name_say_so(manager):
-    for asking in (manager.get("x"), manager.stop("x"), manager.log("x"), manager.restart("x"), manager.scale("x", 1)):
+    for asking in (
+        manager.get("x"),
+        manager.stop("x"),
+        manager.log("x"),
+        manager.restart("x"),
+        manager.change("x", scaled(1)),
+    ):
         with pytest.raises(NoClusterError, match="'x'"):
             await asking
 
@@ -294,7 +304,7 @@ async def test_requests_cluster_that_does_not_run_say_what_it_is(manager, host, 
     host.may_start.clear()
     await manager.start(StartRequest(name="mine"))
     with pytest.raises(ClusterStateError, match="it is starting"):
-        await manager.scale("mine", 2)
+        await manager.change("mine", scaled(2))
     host.start_error = ClusterStartError("no")
     host.may_start.set()
     await settle(manager)
@@ -307,14 +317,14 @@ async def test_requests_cluster_that_does_not_answer_say_why(manager, host):
     host.add("mine")
     host.mute["mine"] = "its scheduler hangs"
     with pytest.raises(ClusterStateError, match="its scheduler hangs"):
-        await manager.scale("mine", 2)
+        await manager.change("mine", scaled(2))
 
 
 async def test_scale_while_it_connects_and_is_stopped_meanwhile_says_so(make_manager, host):
     manager = make_manager({"observe_interval_s": 0.0})
     host.add("mine")
     host.may_connect = asyncio.Event()
-    scaling = asyncio.create_task(manager.scale("mine", 2))
+    scaling = asyncio.create_task(manager.change("mine", scaled(2)))
     assert await asyncio.to_thread(host.connecting.wait, 10)
     await manager.stop("mine")
     with pytest.raises(ClusterStateError, match="mine"):
@@ -351,7 +361,7 @@ async def test_models_while_a_cluster_stops_it_is_stopping_and_cannot_be_scaled(
         await manager.refresh()
     assert states(await manager.models()) == {"mine": "stopping"}
     with pytest.raises(ClusterStateError, match="it is stopping"):
-        await manager.scale("mine", 1)
+        await manager.change("mine", scaled(1))
     host.may_stop.set()
     await stopping
     assert await manager.models() == []
