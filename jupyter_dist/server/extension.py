@@ -15,11 +15,14 @@ from traitlets import Dict, List, TraitError, validate
 from jupyter_dist.errors import UsageError
 from jupyter_dist.server.handlers import MANAGER
 from jupyter_dist.server.happenings import Happenings, ignore
+from jupyter_dist.server.hub import Hub
 from jupyter_dist.server.inside import Inside
 from jupyter_dist.server.manager import ClusterManager
 from jupyter_dist.server.operations import ROUTES
 from jupyter_dist.server.part_handlers import INSIDE
 from jupyter_dist.server.profiles import parse_profiles
+from jupyter_dist.server.websocket import HUB, LIMITS, FeedHandler
+from jupyter_dist.server.websocket import ROUTE as FEED
 from jupyter_dist.settings import load_settings
 
 LAST_ACTIVITY = "jupyter_dist_last_activity"  # the ending is Jupyter's: it takes the latest of all such settings
@@ -31,6 +34,7 @@ class JupyterDist(ExtensionApp):
     name = "jupyter_dist"
     load_other_extensions = True
     manager: ClusterManager | None = None
+    hub: Hub | None = None
 
     profiles = List(
         Dict(),
@@ -58,11 +62,14 @@ class JupyterDist(ExtensionApp):
             log=self.log,
         )
         self.settings[MANAGER] = self.manager
+        self.hub = Hub(self.manager)
+        self.settings[HUB] = self.hub
+        self.settings[LIMITS] = settings
         self.settings[INSIDE] = Inside(self.manager, "" if self.serverapp is None else self.serverapp.root_dir)
 
     def initialize_handlers(self) -> None:
         """Hang up the routes."""
-        self.handlers.extend(ROUTES)
+        self.handlers.extend([*ROUTES, (FEED, FeedHandler)])
 
     async def _start_jupyter_server_extension(self, _serverapp: ServerApp) -> None:
         """Look for clusters from now on."""
@@ -71,6 +78,8 @@ class JupyterDist(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Let go of the clusters. They go on, and the next server finds them."""
+        if self.hub is not None:
+            await self.hub.stop()
         if self.manager is not None:
             await self.manager.close()
 

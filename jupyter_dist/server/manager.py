@@ -100,6 +100,7 @@ class ClusterManager:
         self._on_busy = on_busy
         self._on_event = on_event
         self.profiles = tuple(profiles)
+        self.changed = asyncio.Event()  # set when something was done to a cluster; whoever waits clears it
         self._log = log or logging.getLogger(__name__)
         self._clusters: dict[str, StartingCluster | WatchedCluster | EndedCluster] = {}
         self._lock = asyncio.Lock()
@@ -357,6 +358,7 @@ class ClusterManager:
         self._tell("stopped", cluster.model())
 
     def _tell(self, action: str, model: ClusterModel) -> None:
+        self.changed.set()
         try:
             self._on_event(action, model)
         except Exception:  # noqa: BLE001  # whoever listens must not keep a cluster from being started or stopped

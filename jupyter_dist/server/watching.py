@@ -25,7 +25,15 @@ from jupyter_dist.settings import Settings
 T = TypeVar("T")
 LOSSES_MAX = 10  # workers that died, of each cluster
 WORDS_MAX = 1000
+Listener = Callable[[Observation], None]
 CUT = "the connection was cut"
+
+
+class Closing(Protocol):
+    """What can be ended."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class Observing(Protocol):
@@ -80,8 +88,8 @@ class Observing(Protocol):
     async def stop(self) -> None:
         """Ask the cluster to end."""
 
-    def watch(self, callback: Callable[[Observation], None], interval_s: float) -> object:
-        """Hear what happens from now on."""
+    def watch(self, callback: Callable[[Observation], None], interval_s: float) -> Closing:
+        """Hear what happens from now on, until that is closed."""
 
 
 class Observe(Protocol):
@@ -117,6 +125,8 @@ class WatchedCluster:
         self._cut: float | None = None  # when it was first found not to be connected
         self._reason = ""
         self._observer: Observing | None = None
+        self._listeners: set[Listener] = set()
+        self._hearing: Closing | None = None  # what brings them what happens, while there are any
         self._exit = contextlib.AsyncExitStack()
 
     @property
@@ -163,6 +173,29 @@ class WatchedCluster:
         """Ask for a change, and look at what it is then."""
         await self.ask(make)
         self.on_snapshot(await self.ask(lambda observer: observer.describe()))
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody what happens, from what is still known on, as fast as browsers may be told."""
+        self._listeners.add(listener)
+        if self._hearing is not None:
+            self._hearing.close()
+            self._hearing = None
+        self._hear()
+
+    def unlisten(self, listener: Listener) -> None:
+        """Tell somebody no more."""
+        self._listeners.discard(listener)
+        if not self._listeners and self._hearing is not None:
+            self._hearing.close()
+            self._hearing = None
+
+    def _hear(self) -> None:
+        if self._listeners and self._hearing is None and self._observer is not None:
+            self._hearing = self._observer.watch(self._tell_listeners, self._settings.feed_interval_s_min)
+
+    def _tell_listeners(self, observation: Observation) -> None:
+        for listener in tuple(self._listeners):
+            listener(observation)
 
     async def ask_to_stop(self) -> None:
         """Ask it to end in good order, if it listens. Raises nothing: who needs it ended has other means."""
@@ -225,13 +258,14 @@ class WatchedCluster:
         else:
             self._observer = observer
             self.on_snapshot(snapshot)
+            self._hear()
 
     async def _fail(self, reason: str) -> None:
         self._reason = reason
         await self._close()
 
     async def _close(self) -> None:
-        self._observer = None
+        self._observer = self._hearing = None
         with contextlib.suppress(JupyterDistError, OSError):
             await self._exit.aclose()
 

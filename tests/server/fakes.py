@@ -82,13 +82,25 @@ def make_task(key, state="processing", error=None):
     return TaskDetail(view, 10, "int", ("it runs",), error, "printed", 5, ("a",), ("nb.ipynb",))
 
 
+@dataclasses.dataclass(eq=False)
+class FakeWatching:
+    """A watcher's place."""
+
+    observer: object
+    callback: object
+    interval_s: float
+
+    def close(self):
+        self.observer.watchings.remove(self)
+
+
 class FakeObserver:
     """Talks to a cluster of the fake host."""
 
     def __init__(self, host, info):
         self.host, self.info = host, info
         self.is_closed = True
-        self.callback = None
+        self.watchings = []
 
     async def __aenter__(self):
         self.host.connecting.set()
@@ -154,7 +166,9 @@ class FakeObserver:
         self.host.asked_to_stop.append(self.info.name)
 
     def watch(self, callback, interval_s):
-        self.callback = callback
+        watching = FakeWatching(self, callback, interval_s)
+        self.watchings.append(watching)
+        return watching
 
 
 @dataclasses.dataclass
@@ -243,8 +257,9 @@ class FakeHost:
     def tell(self, name, snapshot, *events):
         self.snapshots[name] = snapshot
         for observer in self.observers:
-            if observer.info.name == name and not observer.is_closed and observer.callback is not None:
-                observer.callback(Observation(snapshot, events))
+            if observer.info.name == name and not observer.is_closed:
+                for watching in tuple(observer.watchings):
+                    watching.callback(Observation(snapshot, events))
 
     def cut(self, name):
         for observer in self.observers:

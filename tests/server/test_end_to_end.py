@@ -208,9 +208,9 @@ def notebook(folder):
 
     def start():
         environ = {**os.environ, "PYTHONPATH": ROOT, "JPY_SESSION_NAME": str(folder / "a.ipynb"), **places}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         command = [sys.executable, str(script), str(folder / "mended")]
-        started.append(subprocess.Popen(command, env=environ, cwd=folder, **pipes))
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, env=environ, cwd=folder, stdin=pipe, stdout=pipe, text=True))
         return started[-1]
 
     yield start

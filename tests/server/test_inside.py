@@ -12,10 +12,9 @@ from traitlets.config import Config
 from jupyter_dist.errors import UsageError
 from jupyter_dist.messages import SessionView, TaskEvent
 from jupyter_dist.server import JupyterDist
-from jupyter_dist.server.manager import LOCAL
 from jupyter_dist.server.models import ClusterModel, StartRequest
 from jupyter_dist.server.part_handlers import INSIDE
-from jupyter_dist.server.profiles import Profile, parse_profiles, with_profile
+from jupyter_dist.server.profiles import LOCAL, Profile, parse_profiles, with_profile
 from jupyter_dist.settings import Settings
 from tests.server.fakes import make_snapshot, make_task
 
