@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import threading
+from typing import Any
 
 import msgspec
 
@@ -86,8 +87,8 @@ def make_task(key, state="processing", error=None):
 class FakeWatching:
     """A watcher's place."""
 
-    observer: object
-    callback: object
+    observer: Any
+    callback: Any
     interval_s: float
 
     def close(self):

@@ -17,6 +17,12 @@ def cluster(name, **fields):
     return ClusterModel(name=name, state="running", **fields)
 
 
+def heard(stream, epoch, after):
+    told = stream.since(epoch, after)
+    assert told is not None
+    return told
+
+
 def names(told, field="changed"):
     return sorted(model.name for model in told[field])
 
@@ -24,7 +30,7 @@ def names(told, field="changed"):
 def test_list_first_listener_gets_everything_even_of_nothing():
     stream = ClusterStream()
     stream.update([])
-    told = stream.since("", 0)
+    told = heard(stream, "", 0)
     assert (told["kind"], told["clusters"], told["from"], told["number"]) == ("snapshot", [], 0, 1)
     assert stream.since(told["epoch"], 1) is None
 
@@ -35,7 +41,7 @@ def test_list_listener_hears_what_changed_and_what_went_since_its_number():
     first = stream.number
     stream.update([cluster("a"), cluster("b", workers=2), cluster("c")])
     stream.update([cluster("a"), cluster("b", workers=3)])
-    told = stream.since(stream.epoch, first)
+    told = heard(stream, stream.epoch, first)
     assert (told["kind"], names(told), told["removed"]) == ("delta", ["b"], ["c"])
     assert (told["changed"][0].workers, told["from"], told["number"]) == (3, first, first + 2)
 
@@ -52,7 +58,7 @@ def test_list_listener_of_another_epoch_or_of_the_future_gets_everything():
     stream = ClusterStream()
     stream.update([cluster("a")])
     for epoch, after in (("other", 1), (stream.epoch, 99), (stream.epoch, -5)):
-        assert stream.since(epoch, after)["kind"] == "snapshot"
+        assert heard(stream, epoch, after)["kind"] == "snapshot"
 
 
 def test_list_listener_that_was_away_for_too_long_gets_everything():
@@ -61,13 +67,14 @@ def test_list_listener_that_was_away_for_too_long_gets_everything():
     number = stream.number
     for count in range(streams.REMOVED_MAX + 1):
         stream.update([cluster(f"c{count}")])
-    assert stream.since(stream.epoch, number)["kind"] == "snapshot"
-    assert stream.since(stream.epoch, stream.number - 1)["kind"] == "delta"
+    assert heard(stream, stream.epoch, number)["kind"] == "snapshot"
+    assert heard(stream, stream.epoch, stream.number - 1)["kind"] == "delta"
 
 
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 2)), max_size=4), min_size=1), st.data())
 def test_list_any_listener_ends_with_what_is_there(steps, data):
-    stream, held, epoch, after = ClusterStream(), {}, "", 0
+    stream, epoch, after = ClusterStream(), "", 0
+    held: dict[str, ClusterModel] = {}
     for step in steps:
         now = {name: cluster(name, workers=workers) for name, workers in step}
         stream.update(list(now.values()))
@@ -92,17 +99,17 @@ def observe(*numbers, last=0):
 def test_events_are_told_once_and_from_where_a_listener_is():
     stream = EventStream(10)
     stream.update(observe(1, 2, 3))
-    first = stream.since("", 0)
+    first = heard(stream, "", 0)
     assert ([event.number for event in first["events"]], first["skipped"]) == ([1, 2, 3], 0)
     stream.update(observe(3, 4))
-    again = stream.since(first["epoch"], 3)
+    again = heard(stream, first["epoch"], 3)
     assert ([event.number for event in again["events"]], again["from"]) == ([4], 3)
 
 
 def test_events_more_than_one_message_carries_the_newest_are_told_and_the_rest_counted():
     stream = EventStream(2)
     stream.update(observe(*range(1, 8)))
-    told = stream.since("", 0)
+    told = heard(stream, "", 0)
     assert ([event.number for event in told["events"]], told["skipped"], told["number"]) == ([6, 7], 5, 7)
 
 
@@ -112,7 +119,7 @@ def test_events_that_left_the_ring_before_a_listener_came_back_are_counted(monke
     stream.update(observe(1))
     epoch = stream.epoch
     stream.update(observe(*range(2, 7)))
-    told = stream.since(epoch, 1)
+    told = heard(stream, epoch, 1)
     assert ([event.number for event in told["events"]], told["skipped"]) == ([5, 6], 3)
 
 
@@ -121,14 +128,14 @@ def test_events_of_another_scheduler_are_another_epoch():
     stream.update(observe(1, 2, 3))
     epoch = stream.epoch
     stream.update(observe(1))
-    told = stream.since(epoch, 3)
+    told = heard(stream, epoch, 3)
     assert (told["epoch"] != epoch, told["kind"], [event.number for event in told["events"]]) == (True, "snapshot", [1])
 
 
 def test_state_is_told_whole_when_it_changed():
     stream = StateStream()
-    assert stream.since("", 5)["state"] is None
+    assert heard(stream, "", 5)["state"] is None
     stream.update(observe())
-    told = stream.since("", 0)
+    told = heard(stream, "", 0)
     assert [worker.name for worker in told["state"]["workers"]] == ["worker-0", "worker-1"]
     assert stream.since(told["epoch"], told["number"]) is None
