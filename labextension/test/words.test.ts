@@ -18,12 +18,12 @@ test('sizes and tasks are told with their units', () => {
 
 test('a starting cluster tells its phase and how long it takes', () => {
   const cluster = makeCluster({ state: 'starting', phase: 'workers 1/2', elapsed_s: 2.7 });
-  assert.equal(words.progressWords(cluster, english), 'workers 1/2, 3 s');
+  assert.equal(words.progressWords(cluster, cluster.heardAtMs + 4000, english), 'workers 1/2, 7 s');
 });
 
 test('a failed cluster tells its reason', () => {
   const cluster = makeCluster({ state: 'failed', reason: 'exit code 1' });
-  assert.equal(words.progressWords(cluster, english), 'exit code 1');
+  assert.equal(words.progressWords(cluster, 0, english), 'exit code 1');
 });
 
 test('every state has a sign and a word of its own', () => {
@@ -62,4 +62,16 @@ test('names that cannot be file names are refused', () => {
   for (const name of ['', '../x', 'a b', '-x', 'x'.repeat(65)]) {
     assert.equal(words.isGoodName(name), false, name);
   }
+});
+
+test('the status tells all running clusters together, and errors only when there are any', () => {
+  const busy = makeCluster({ workers: 3, counts: { processing: 12, erred: 1 } });
+  const idle = makeCluster({ name: 'idle', workers: 1 });
+  const failed = makeCluster({ name: 'x', state: 'failed', workers: 9 });
+  assert.equal(
+    words.statusWords([busy, idle, failed], english),
+    '4 workers · 12 running · 1 error'
+  );
+  assert.equal(words.statusWords([idle], english), '1 worker · 0 running');
+  assert.equal(words.statusWords([failed], english), '');
 });
