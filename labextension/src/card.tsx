@@ -5,11 +5,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { useId } from 'react';
 
 import { ArmedButton, Button } from './buttons';
-import { useChosen, useNow } from './hooks';
+import { useChosen, useHistory, useNow } from './hooks';
 import type { Cluster } from './restapi';
 import { PANE_KINDS, type PaneKind } from './tokens';
 import {
   SIGNS,
+  bytesWords,
+  linePoints,
   paneWord,
   progressWords,
   shortName,
@@ -18,6 +20,8 @@ import {
   stateWord,
   taskWords
 } from './words';
+
+const HISTORY_MAX = 60; // values of the small line
 
 /** What a card asks for. `ClusterActions` is one. */
 export interface CardActions {
@@ -110,6 +114,21 @@ function RunningButtons(props: CardProps): JSX.Element {
   );
 }
 
+/** The memory of all workers over the last updates. */
+function Sparkline({ cluster, trans }: Pick<CardProps, 'cluster' | 'trans'>): JSX.Element {
+  const values = useHistory(cluster.memory_bytes, cluster.heardAtMs, HISTORY_MAX);
+  return (
+    <svg
+      className="jp-jupyterDist-sparkline"
+      role="img"
+      aria-label={trans.__('Memory: %1 now', bytesWords(cluster.memory_bytes))}
+      viewBox="0 0 60 14"
+    >
+      <polyline points={linePoints(values, 60, 13)} />
+    </svg>
+  );
+}
+
 /** What can be opened beside the notebook. */
 function Panes({ cluster, actions, trans }: CardProps): JSX.Element {
   return (
@@ -129,7 +148,10 @@ function Facts({ cluster, trans }: CardProps): JSX.Element {
   const { adapting, sessions, trouble } = cluster;
   return (
     <>
-      <p>{sizeWords(cluster, trans)}</p>
+      <p>
+        {sizeWords(cluster, trans)}{' '}
+        {cluster.state === 'running' && <Sparkline cluster={cluster} trans={trans} />}
+      </p>
       {adapting && (
         <p>{trans.__('scales itself: %1 to %2 workers', adapting.minimum, adapting.maximum)}</p>
       )}

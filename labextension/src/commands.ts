@@ -11,7 +11,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { ClusterActions } from './actions';
 import type { Feed } from './feed';
 import type { ClusterList } from './model';
-import type { Cluster } from './restapi';
+import type { Bounds, Cluster } from './restapi';
 import { clustersIcon } from './icon';
 import { CommandIDs, PANE_KINDS, type PaneKind, SIDEBAR_ID } from './tokens';
 
@@ -30,6 +30,10 @@ const NO_ARGUMENTS = { type: 'object', properties: {} };
 const NAME = { name: { type: 'string', description: 'The name of the cluster' } };
 const WORKERS = { workers: { type: 'integer', description: 'How many workers it shall have' } };
 
+const BOUNDS = {
+  minimum: { type: 'integer', description: 'Workers it keeps in any case' },
+  maximum: { type: 'integer', description: 'Workers at most; 0 ends it' }
+};
 const KIND = { kind: { enum: [...PANE_KINDS], description: 'What of the cluster is opened' } };
 
 export function addCommands(options: CommandOptions): void {
@@ -122,6 +126,13 @@ function addClusterCommands(options: CommandOptions): void {
   );
   addClusterCommand(
     options,
+    CommandIDs.adapt,
+    trans.__('Have Cluster Scale Itself'),
+    (cluster, args) => actions.adapt(cluster.name, boundsOf(args, cluster)),
+    BOUNDS
+  );
+  addClusterCommand(
+    options,
     CommandIDs.scale,
     trans.__('Scale Cluster'),
     (cluster, args) => actions.scale(cluster.name, workersOf(args, cluster)),
@@ -162,4 +173,11 @@ function workersOf(args: ReadonlyPartialJSONObject, cluster: Cluster): number {
   return typeof args.workers === 'number'
     ? Math.max(0, Math.round(args.workers))
     : cluster.wanted + 1;
+}
+
+/** Without arguments: from one worker to as many as it has. */
+function boundsOf(args: ReadonlyPartialJSONObject, cluster: Cluster): Bounds | null {
+  const maximum = typeof args.maximum === 'number' ? args.maximum : Math.max(1, cluster.wanted);
+  const minimum = typeof args.minimum === 'number' ? args.minimum : Math.min(1, maximum);
+  return maximum > 0 ? { minimum, maximum } : null;
 }

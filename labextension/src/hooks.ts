@@ -113,3 +113,12 @@ export function useTopic(
   }, [socket, topic, intervalS, isSeen]);
   return state;
 }
+
+/** The last values of a number that is told again and again; `stamp` changes with each telling. */
+export function useHistory(value: number, stamp: number, lengthMax: number): readonly number[] {
+  const history = useRef<{ stamp: number; values: number[] }>({ stamp: -1, values: [] });
+  if (history.current.stamp !== stamp) {
+    history.current = { stamp, values: [...history.current.values, value].slice(-lengthMax) };
+  }
+  return history.current.values;
+}

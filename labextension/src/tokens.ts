@@ -13,6 +13,7 @@ export const CommandIDs = {
   refresh: 'jupyter-dist:refresh-clusters',
   create: 'jupyter-dist:new-cluster',
   scale: 'jupyter-dist:scale-cluster',
+  adapt: 'jupyter-dist:adapt-cluster',
   restart: 'jupyter-dist:restart-cluster',
   stop: 'jupyter-dist:stop-cluster',
   insertCode: 'jupyter-dist:insert-code',

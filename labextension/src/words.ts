@@ -154,3 +154,26 @@ export function durationWords(seconds: number, trans: TranslationBundle): string
     ? trans.__('%1 min', Math.floor(whole / 60))
     : trans.__('%1 h %2 min', Math.floor(whole / 3600), Math.floor((whole % 3600) / 60));
 }
+
+/** A worker's state, which the server tells by a word of its own. */
+export function workerStateWord(state: string, trans: TranslationBundle): string {
+  const words: Readonly<Record<string, string>> = {
+    running: trans.__('running'),
+    paused: trans.__('paused: short of memory'),
+    retiring: trans.__('retiring'),
+    silent: trans.__('silent'),
+    lost: trans.__('lost')
+  };
+  return words[state] ?? state;
+}
+
+/** The points of a line through values, in a box of a given size; the largest value is at its top. */
+export function linePoints(values: readonly number[], width: number, height: number): string {
+  const most = Math.max(1, ...values);
+  const step = width / Math.max(1, values.length - 1);
+  return values
+    .map(
+      (value, place) => `${(place * step).toFixed(1)},${(height * (1 - value / most)).toFixed(1)}`
+    )
+    .join(' ');
+}

@@ -7,7 +7,7 @@ import { ArmedButton } from './buttons';
 import { useTopic } from './hooks';
 import { type Inside, type Worker, toInside } from './parts';
 import { type PaneProps, Stale } from './stale';
-import { bytesWords } from './words';
+import { bytesWords, workerStateWord } from './words';
 
 const STATE_SIGNS: Readonly<Record<string, string>> = {
   running: '●',
@@ -72,7 +72,8 @@ function Row({ worker, isStale, cluster, parts, complain, trans }: RowProps): JS
         {worker.name}
       </th>
       <td title={worker.trouble}>
-        <span aria-hidden="true">{STATE_SIGNS[worker.state] ?? '·'}</span> {worker.state}
+        <span aria-hidden="true">{STATE_SIGNS[worker.state] ?? '·'}</span>{' '}
+        {workerStateWord(worker.state, trans)}
         {worker.trouble && ' ⚠'}
       </td>
       <td>{trans.__('%1/%2, %3 queued', worker.running, worker.slots, worker.queued)}</td>

@@ -75,3 +75,21 @@ test('the status tells all running clusters together, and errors only when there
   assert.equal(words.statusWords([idle], english), '1 worker · 0 running');
   assert.equal(words.statusWords([failed], english), '');
 });
+
+test('a line through values stands on its box and touches its top', () => {
+  assert.equal(words.linePoints([0, 5, 10], 20, 10), '0.0,10.0 10.0,5.0 20.0,0.0');
+  assert.equal(words.linePoints([], 20, 10), '');
+  assert.equal(words.linePoints([0], 20, 10), '0.0,10.0');
+});
+
+test('durations are told in the unit that fits', () => {
+  assert.deepEqual(
+    [-1, 12.4, 200, 7500].map(seconds => words.durationWords(seconds, english)),
+    ['0 s', '12 s', '3 min', '2 h 5 min']
+  );
+});
+
+test('a worker’s state is a word, also one that is not known here', () => {
+  assert.equal(words.workerStateWord('silent', english), 'silent');
+  assert.equal(words.workerStateWord('dancing', english), 'dancing');
+});

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -26,7 +25,7 @@ def button(place: Locator, name: str) -> Locator:
 
 
 @pytest.fixture
-def card(tab: Tab, lab: Lab) -> Iterator[Locator]:
+def card(tab: Tab, lab: Lab) -> Locator:
     """The card of a cluster on which one task erred and another one runs."""
     lab.write_notebook("work.ipynb", START, WORK)
     tab.open_notebook("work.ipynb")

@@ -75,7 +75,7 @@ def manager(make_manager):
 @pytest.fixture
 def served(jp_serverapp, jp_asyncio_loop, manager, host):
     """A Jupyter server whose clusters are those of the fake host."""
-    inside = Inside(manager, "/root", tail=host.tail_process)
+    inside = Inside(manager, "/notebooks", tail=host.tail_process)
     hub = Hub(manager)
     jp_serverapp.web_app.settings.update({MANAGER: manager, INSIDE: inside, HUB: hub, LIMITS: manager.settings})
     yield manager

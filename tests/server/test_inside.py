@@ -146,7 +146,7 @@ async def test_notebooks_are_told_with_their_cluster_and_paths_from_the_root(ask
         return SessionView(f"id-{name}", name, kind, 1, is_connected, 0.0, 0.0, 3)
 
     host.sessions = (
-        session("/root/work/a.ipynb", "kernel"),
+        session("/notebooks/work/a.ipynb", "kernel"),
         session("/elsewhere/b.ipynb", "kernel", is_connected=False),
         session("script.py", "script"),
     )
