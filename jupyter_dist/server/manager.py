@@ -284,7 +284,7 @@ class ClusterManager:
                 continue
             await cluster.detach()
             reason = KILLED if cluster.log else GONE
-            nobody = {"workers": 0, "cores": 0, "memory_bytes": 0}
+            nobody = {"workers": 0, "cores": 0, "memory_bytes": 0, "running": 0}
             last = msgspec.structs.replace(cluster.model(), state="lost", phase="", reason=reason, log=cluster.log)
             self._end(name, msgspec.structs.replace(last, **nobody))
             self._tell("lost", last)

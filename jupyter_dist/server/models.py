@@ -61,6 +61,7 @@ class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int = 0
     cores: int = 0
     memory_bytes: int = 0
+    running: int = 0  # tasks that have a slot now; more may be in a worker's hand
     counts: dict[str, int] = {}
     finished: int = 0
     erred: int = 0
@@ -197,6 +198,7 @@ def with_snapshot(model: ClusterModel, snapshot: ClusterSnapshot) -> ClusterMode
         wanted=snapshot.wanted,
         cores=sum(worker.slots for worker in alive),
         memory_bytes=sum(worker.memory_bytes for worker in alive),
+        running=sum(worker.running for worker in alive),
         counts=dict(snapshot.counts),
         finished=snapshot.finished,
         erred=snapshot.erred,

@@ -158,7 +158,7 @@ function Facts({ cluster, trans }: CardProps): JSX.Element {
       {cluster.state === 'running' && <p>{taskWords(cluster, trans)}</p>}
       {sessions.length > 0 && (
         <p title={sessions.join('\n')}>
-          {trans.__('used by %1', sessions.map(shortName).join(', '))}
+          {trans.__('used by %1', [...new Set(sessions.map(shortName))].join(', '))}
         </p>
       )}
       {trouble && (

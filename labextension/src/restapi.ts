@@ -24,6 +24,7 @@ export interface Cluster {
   readonly wanted: number;
   readonly cores: number;
   readonly memory_bytes: number;
+  readonly running: number; // tasks that have a slot now
   readonly counts: Readonly<Record<string, number>>;
   readonly finished: number;
   readonly erred: number;
@@ -179,6 +180,7 @@ export function toCluster(value: unknown): Cluster {
     wanted: number(value.wanted),
     cores: number(value.cores),
     memory_bytes: number(value.memory_bytes),
+    running: number(value.running),
     counts: counts(value.counts),
     finished: number(value.finished),
     erred: number(value.erred),

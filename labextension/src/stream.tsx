@@ -187,10 +187,20 @@ function paint(
   for (const mark of lanes.marks.filter(({ atS }) => atS >= view.fromS && atS <= view.toS)) {
     pen.fillRect(placeOf(mark.atS, view), 0, 1, names.length * LANE_PX);
   }
-  const base = names.length * LANE_PX + AXIS_PX / 2;
-  for (const agoS of [60, 45, 30, 15, 0]) {
+  paintAxis(pen, names.length * LANE_PX + AXIS_PX / 2, view, trans);
+}
+
+function paintAxis(
+  pen: CanvasRenderingContext2D,
+  middlePx: number,
+  view: View,
+  trans: TranslationBundle
+): void {
+  const isWide = view.widthPx > LABEL_PX + 300;
+  for (const agoS of isWide ? [60, 45, 30, 15, 0] : [60, 30, 0]) {
+    const words = agoS === 0 ? trans.__('now') : trans.__('-%1 s', agoS);
     pen.textAlign = agoS === 60 ? 'left' : 'right';
-    pen.fillText(trans.__('-%1 s', agoS), placeOf(view.toS - agoS, view), base);
+    pen.fillText(words, placeOf(view.toS - agoS, view), middlePx);
   }
   pen.textAlign = 'left';
 }

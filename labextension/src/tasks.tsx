@@ -286,7 +286,7 @@ function TaskRow({ task, isChosen, choose, trans }: RowProps): JSX.Element {
       <td>
         <span aria-hidden="true">{SIGNS[task.state] ?? '·'}</span> {stateWord(task.state, trans)}
       </td>
-      <th scope="row">
+      <th scope="row" className="jp-mod-wide">
         <button
           type="button"
           className="jp-jupyterDist-link"

@@ -46,8 +46,8 @@ export function sizeWords(cluster: Cluster, trans: TranslationBundle): string {
 export function taskWords(cluster: Cluster, trans: TranslationBundle): string {
   const of = (state: string): number => cluster.counts[state] ?? 0;
   return [
-    trans.__('%1 running', of('processing')),
-    trans.__('%1 queued', of('queued') + of('waiting')),
+    trans.__('%1 running', cluster.running),
+    trans.__('%1 queued', of('queued') + of('waiting') + of('processing') - cluster.running),
     trans.__('%1 erred', of('erred'))
   ].join(' · ');
 }
@@ -76,7 +76,7 @@ export function statusWords(clusters: readonly Cluster[], trans: TranslationBund
     ),
     trans.__(
       '%1 running',
-      sum(cluster => cluster.counts.processing ?? 0)
+      sum(cluster => cluster.running)
     )
   ];
   if (errors > 0) {

@@ -83,7 +83,7 @@ function Row({ worker, isStale, cluster, parts, complain, trans }: RowProps): JS
         {worker.memoryBytesMax > 0 && ` / ${bytesWords(worker.memoryBytesMax)}`}
         {worker.spilledBytes > 0 && trans.__(', %1 on disk', bytesWords(worker.spilledBytes))}
       </td>
-      <td title={worker.lastDeath}>
+      <td className="jp-mod-wide" title={worker.lastDeath}>
         {worker.restarts}
         {worker.lastDeath && ` · ${worker.lastDeath.slice(0, 80)}`}
       </td>

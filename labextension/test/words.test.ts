@@ -10,10 +10,11 @@ test('sizes and tasks are told with their units', () => {
     wanted: 2,
     cores: 4,
     memory_bytes: 1.5 * 1024 ** 3,
-    counts: { processing: 3, queued: 10, waiting: 2, erred: 1 }
+    running: 3,
+    counts: { processing: 5, queued: 10, waiting: 2, erred: 1 }
   });
   assert.equal(words.sizeWords(cluster, english), '1/2 workers · 4 cores · 1.5 GiB');
-  assert.equal(words.taskWords(cluster, english), '3 running · 12 queued · 1 erred');
+  assert.equal(words.taskWords(cluster, english), '3 running · 14 queued · 1 erred');
 });
 
 test('a starting cluster tells its phase and how long it takes', () => {
@@ -65,7 +66,7 @@ test('names that cannot be file names are refused', () => {
 });
 
 test('the status tells all running clusters together, and errors only when there are any', () => {
-  const busy = makeCluster({ workers: 3, counts: { processing: 12, erred: 1 } });
+  const busy = makeCluster({ workers: 3, running: 12, counts: { erred: 1 } });
   const idle = makeCluster({ name: 'idle', workers: 1 });
   const failed = makeCluster({ name: 'x', state: 'failed', workers: 9 });
   assert.equal(

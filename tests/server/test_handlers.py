@@ -183,7 +183,20 @@ async def test_cluster_its_whole_life_over_rest(ask, served, settle):
     assert model == content(await ask("GET", (*API, "mine"))) | {"elapsed_s": model["elapsed_s"]}
     assert model["state"] == "running"
     assert set(model) == {
-        *("name", "id", "state", "phase", "elapsed_s", "reason", "log", "workers", "wanted", "cores", "memory_bytes"),
+        *(
+            "name",
+            "id",
+            "state",
+            "phase",
+            "elapsed_s",
+            "reason",
+            "log",
+            "workers",
+            "wanted",
+            "cores",
+            "memory_bytes",
+            "running",
+        ),
         *("counts", "finished", "erred", "sessions", "started_s", "detached", "adapting", "trouble", "losses"),
     }
     assert content(await ask("PATCH", (*API, "mine"), '{"workers": 5}'))["wanted"] == 5
