@@ -39,6 +39,7 @@ from jupyter_dist.server.starting import Start, StartingCluster
 from jupyter_dist.server.watching import Observe, Observing, WatchedCluster
 from jupyter_dist.settings import Settings, load_settings
 
+Read = Callable[[Callable[[ClusterInfo], None]], Iterable[ClusterInfo]]  # told of the dead, it returns the living
 GONE = "it ended: stopped from elsewhere, by itself after an idle time, or killed; nothing of it is left"
 KILLED = "it ended without tidying up, so it was killed or it crashed; its log is what is left"
 BROKEN = "the start failed in a way nobody foresaw; the Jupyter server's log has the traceback"
@@ -81,7 +82,7 @@ class ClusterManager:
         *,
         start: Start = start_cluster,
         stop: Callable[[ClusterInfo], None] = stop_cluster,
-        read: Callable[[], Iterable[ClusterInfo]] = read_clusters,
+        read: Read = read_clusters,
         tail: Callable[[ClusterInfo, int], str] = cluster_log,
         observe: Observe = Observer,
         clock: Callable[[], float] = time.monotonic,
@@ -220,8 +221,10 @@ class ClusterManager:
         """Bring the table up to date: adopt clusters that appeared, bury those that went, reconnect."""
         async with self._lock:
             await self._keep_logs()
-            found = {info.name: info for info in await asyncio.to_thread(self._read)}
+            living, dead = await asyncio.to_thread(self._look)
+            found = {info.name: info for info in living}
             await self._bury(found)
+            self._show_dead(dead)
             self._adopt(found.values())
         self._prune()
         if any(cluster.is_busy for cluster in self._watched()):
@@ -275,6 +278,34 @@ class ClusterManager:
         for cluster in self._watched():
             if cluster.attaching is not None and cluster.attaching.done() and not cluster.is_connected:
                 cluster.log = await self._tail_of(cluster.info) or cluster.log
+
+    def _look(self) -> tuple[list[ClusterInfo], list[tuple[ClusterInfo, str]]]:
+        """Return the clusters there are, and the dead that were found, each with the end of its log. In a thread."""
+        dead: list[tuple[ClusterInfo, str]] = []
+
+        def note(info: ClusterInfo) -> None:
+            with contextlib.suppress(JupyterDistError, OSError):
+                dead.append((info, clean(self._tail(info, LOG_LINES), self.settings.output_bytes_max)))
+
+        return list(self._read(note)), dead
+
+    def _show_dead(self, dead: Iterable[tuple[ClusterInfo, str]]) -> None:
+        """Show for a while what was found dead and nobody here had seen alive, and say so in the log."""
+        for info, text in dead:
+            if info.name not in self._clusters:
+                last = ClusterModel(
+                    name=info.name,
+                    id=info.cluster,
+                    state="lost",
+                    reason=KILLED,
+                    log=text,
+                    wanted=info.workers,
+                    started_s=info.started_s,
+                    detached=info.detached,
+                )
+                self._end(info.name, last)
+                self._log.warning("cluster %r (nanny %d): %s", info.name, info.pid, KILLED)
+                self._tell("lost", last)
 
     async def _bury(self, found: dict[str, ClusterInfo]) -> None:
         for cluster in self._watched():

@@ -91,8 +91,9 @@ def test_find_when_the_nanny_is_gone_removes_the_file_and_the_folder(runtime, pi
         find_cluster("try")
     assert list(runtime.iterdir()) == []
     write_info(info)
-    assert read_clusters() == []
-    assert list(runtime.iterdir()) == []
+    dead = []
+    assert read_clusters(dead.append) == []
+    assert (dead, list(runtime.iterdir())) == ([info], [])
 
 
 def test_find_a_dead_one_whose_name_is_being_started_leaves_its_file(runtime):

@@ -180,6 +180,7 @@ class FakeHost:
     snapshots: dict = dataclasses.field(default_factory=dict)
     mute: dict = dataclasses.field(default_factory=dict)  # name -> why it does not let anybody connect
     observers: list = dataclasses.field(default_factory=list)
+    dead: list = dataclasses.field(default_factory=list)  # whose files are still there
     asked_to_stop: list = dataclasses.field(default_factory=list)
     stopped: list = dataclasses.field(default_factory=list)
     restarts: int = 0
@@ -238,7 +239,9 @@ class FakeHost:
         self.stopped.append(info.name)
         self.infos.pop(info.name, None)
 
-    def read(self):
+    def read(self, on_dead):
+        while self.dead:
+            on_dead(self.dead.pop())
         found = list(self.infos.values())
         self.may_read.wait(10)
         return found

@@ -13,7 +13,7 @@ from jupyter_dist.errors import (
 )
 from jupyter_dist.server.manager import GONE, KILLED
 from jupyter_dist.server.models import ChangeRequest, StartRequest
-from tests.server.fakes import SECRET, make_snapshot
+from tests.server.fakes import SECRET, make_info, make_snapshot
 
 
 def scaled(workers):
@@ -188,6 +188,26 @@ async def test_models_cluster_that_was_killed_is_lost_with_the_end_of_its_log(ma
     assert (model.state, model.reason, model.log) == ("lost", KILLED, host.log)
     assert (model.workers, model.cores, model.wanted, model.finished) == (0, 0, 2, 7)
     assert await manager.log("mine") == host.log
+
+
+async def test_models_cluster_found_dead_is_shown_for_a_while_with_the_reason_and_the_end_of_its_log(
+    manager, host, clock, caplog
+):
+    host.dead.append(make_info("mine"))
+    (model,) = await manager.models()
+    assert (model.state, model.reason, model.log) == ("lost", KILLED, host.log)
+    assert "cluster 'mine' (nanny 1)" in caplog.text
+    assert host.events == [("lost", "mine")]
+    clock.now += manager.settings.ended_shown_s + 1
+    assert await manager.models() == []
+
+
+async def test_models_cluster_found_dead_that_was_watched_is_told_once(manager, host):
+    host.add("mine")
+    await manager.models()
+    host.dead.append(host.infos.pop("mine"))
+    assert states(await manager.models()) == {"mine": "lost"}
+    assert [action for action, _ in host.events] == ["found", "lost"]
 
 
 async def test_models_name_taken_over_by_another_cluster_is_that_one(manager, host):
@@ -372,7 +392,7 @@ async def test_survey_one_look_that_fails_is_logged_and_not_the_last(make_manage
     loop = asyncio.get_running_loop()
     failures = [PermissionError("no"), PermissionError("still no")]
 
-    def read():
+    def read(on_dead):
         if failures:
             raise failures.pop()
         loop.call_soon_threadsafe(seen.set)
