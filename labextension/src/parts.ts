@@ -64,6 +64,8 @@ export interface Inside {
   readonly atS: number;
   readonly wanted: number;
   readonly counts: Readonly<Record<string, number>>;
+  readonly finished: number; // tasks finished, and erred, since the start
+  readonly erred: number;
   readonly workers: readonly Worker[];
   readonly functions: readonly FunctionCount[];
   readonly running: readonly Task[];
@@ -156,6 +158,8 @@ export function toInside(value: unknown): Inside | null {
     atS: number(value.at_s),
     wanted: number(value.wanted),
     counts: Object.fromEntries(counts.map(([state, amount]) => [state, number(amount)])),
+    finished: number(value.finished),
+    erred: number(value.erred),
     workers: records(value.workers).map(toWorker),
     functions: records(value.functions).map(toFunction),
     running: records(value.running).map(toTask)

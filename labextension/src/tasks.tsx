@@ -82,7 +82,7 @@ export function Tasks(props: PaneProps): JSX.Element {
 
 /** What changes whenever a list of tasks may be another one. */
 function stampOf(inside: Inside | null): string {
-  return JSON.stringify(inside?.counts ?? {});
+  return JSON.stringify([inside?.counts, inside?.finished, inside?.erred]);
 }
 
 function stateWord(state: string, trans: TranslationBundle): string {

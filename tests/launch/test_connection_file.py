@@ -91,7 +91,7 @@ def test_find_when_the_nanny_is_gone_removes_the_file_and_the_folder(runtime, pi
         find_cluster("try")
     assert list(runtime.iterdir()) == []
     write_info(info)
-    dead = []
+    dead: list[ClusterInfo] = []
     assert read_clusters(dead.append) == []
     assert (dead, list(runtime.iterdir())) == ([info], [])
 
