@@ -1,6 +1,8 @@
 /**
  * A pane beside the notebook: one cluster's tasks, task stream, workers or logs. It is told by the feed while it can be seen.
  */
+import type { Message } from '@lumino/messaging';
+
 import { clustersIcon } from './icon';
 import { Logs } from './logs';
 import type { PaneProps } from './stale';
@@ -32,8 +34,14 @@ export class Pane extends VisibleWidget {
     this.title.closable = true;
     this.addClass('jp-jupyterDist');
     this.addClass('jp-jupyterDist-pane');
+    this.node.tabIndex = 0; // it scrolls, and may have nothing in it that takes the focus
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', this.title.label);
+  }
+
+  protected override onActivateRequest(message: Message): void {
+    super.onActivateRequest(message);
+    this.node.focus();
   }
 
   protected override onSeen(): void {

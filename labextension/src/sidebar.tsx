@@ -31,6 +31,7 @@ export class Sidebar extends VisibleWidget {
     this.title.icon = clustersIcon;
     this.title.caption = options.trans.__('Clusters');
     this.addClass('jp-jupyterDist');
+    this.node.tabIndex = 0; // it scrolls, and its buttons may all be disabled
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', options.trans.__('Clusters'));
   }

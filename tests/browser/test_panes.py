@@ -96,7 +96,7 @@ def test_clusters_are_in_status_bar_running_panel_launcher_and_log(tab: Tab, lab
     expect(tab.page.locator(".jp-Launcher").get_by_text("New Cluster")).to_be_visible()
     tab.page.locator('.jp-SideBar [data-id="jp-running-sessions"]').click()
     section = tab.page.locator("#jp-running-sessions")
-    item = section.locator(".jp-RunningSessions-item").filter(has_text="panes")
+    item = section.get_by_role("treeitem", name="panes", exact=True)
     expect(item).to_be_visible()
     item.hover()
     item.locator(".jp-RunningSessions-itemShutdown").click()
