@@ -75,7 +75,7 @@ def test_notebook_7_shows_the_clusters_and_a_pane(tab: Tab, lab: Lab) -> None:
     tab.page.locator(".jp-Notebook .jp-Cell").first.click()
     tab.page.keyboard.press("Control+Shift+c")
     tab.page.locator(".lm-CommandPalette-input").fill("Show Clusters")
-    tab.page.keyboard.press("Enter")
+    tab.page.locator('.lm-CommandPalette-item[data-command="jupyter-dist:show-clusters"]').click()
     sidebar = tab.page.locator("#jupyter-dist-clusters")
     expect(sidebar).to_be_visible()
     tab.page.locator(".jp-Notebook .jp-Cell").first.click()
