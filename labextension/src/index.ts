@@ -157,8 +157,10 @@ function makePaneOpener(
     let pane = tracker.find(({ id }) => id === paneId(cluster, kind));
     if (!pane) {
       pane = new Pane({ cluster, kind, parts, socket, complain, trans });
+      const other = tracker.find(({ isVisible }) => isVisible) ?? tracker.currentWidget;
       app.shell.add(pane, labShell ? 'main' : 'right', {
-        mode: 'split-right',
+        mode: other ? 'tab-after' : 'split-right', // panes share a place beside the notebook
+        ref: other?.id,
         type: 'Distributed'
       });
       void tracker.add(pane);
