@@ -42,7 +42,12 @@ def hash_of(*files: Path) -> str:
 
 def hash_of_sources() -> str:
     """Return the hash of all that goes into the bundle."""
-    found = [*SOURCES.glob("src/**/*"), *SOURCES.glob("style/**/*"), *(SOURCES / name for name in BUNDLE_INPUTS)]
+    found = [
+        *SOURCES.glob("src/**/*"),
+        *SOURCES.glob("style/**/*"),
+        *SOURCES.glob("schema/**/*"),
+        *(SOURCES / name for name in BUNDLE_INPUTS),
+    ]
     return hash_of(*sorted(path for path in found if path.is_file()))
 
 

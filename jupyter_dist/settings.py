@@ -111,6 +111,9 @@ class Settings:
     ended_max: int = 20  # failed and lost clusters a server still shows
     ended_shown_s: float = 60.0  # how long it shows a lost one
     observe_interval_s: float = 1.0  # how often it is told about each cluster
+    feed_interval_s_min: float = 0.2  # how often it tells a browser about one thing at most
+    feed_events_max: int = 500  # task events one of its messages carries
+    feed_topics_max: int = 64  # things one browser page watches at a time
     survey_interval_s: float = 10.0  # how often it looks for clusters nobody told it about
 
 

@@ -24,15 +24,15 @@ class Watching:
         self.on_ended = on_ended
         self._feed = feed
         self._callback = callback
-        self._number = 0  # the newest event it was told
+        self.number = 0  # the newest event it was told
 
     def tell(self, observation: Observation) -> None:
         """Pass on an observation, less the events it was told before."""
         events: tuple[TaskEvent, ...] = observation.events
-        if events and events[0].number <= self._number:
-            events = tuple(event for event in events if event.number > self._number)
+        if events and events[0].number <= self.number:
+            events = tuple(event for event in events if event.number > self.number)
         if events:
-            self._number = events[-1].number
+            self.number = events[-1].number
         try:
             self._callback(Observation(observation.snapshot, events, observation.dropped))
         except Exception:  # one watcher's fault must not blind the others
@@ -40,7 +40,7 @@ class Watching:
 
     def forget(self) -> None:
         """Forget which events it was told: there is another scheduler."""
-        self._number = 0
+        self.number = 0
 
     def close(self) -> None:
         """Stop being told."""
@@ -79,8 +79,8 @@ class Feed:
             self._say_watch()
         return watching
 
-    def _say_watch(self) -> None:
-        self._session.say(Watch(min(other.interval_s for other in self._watchers), after=0))
+    def _say_watch(self, after: int = 0) -> None:
+        self._session.say(Watch(min(other.interval_s for other in self._watchers), after))
 
     def _on_resumed(self, is_another: bool) -> None:
         """Watch again on a new connection; another scheduler numbers its events anew."""
@@ -105,12 +105,17 @@ class Feed:
         self._session.check_open()
 
     def remove(self, watching: Watching) -> None:
-        """Stop telling a watcher."""
+        """Stop telling a watcher; the others are told at the rate of the fastest among them."""
         with self._lock:
-            if watching in self._watchers:
-                self._watchers.remove(watching)
-                if not self._watchers and not self._session.is_closed:
-                    self._session.say(Unwatch())
+            if watching not in self._watchers:
+                return
+            self._watchers.remove(watching)
+            if self._session.is_closed:
+                return
+            if not self._watchers:
+                self._session.say(Unwatch())
+            elif watching.interval_s < min(other.interval_s for other in self._watchers):
+                self._say_watch(min(other.number for other in self._watchers))
 
     def _on_observation(self, observation: Observation) -> None:
         self.latest = observation.snapshot

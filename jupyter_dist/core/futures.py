@@ -17,6 +17,7 @@ from jupyter_dist.messages import (
     KeyFinished,
     KeyLost,
     KeyOutput,
+    KeyRetried,
     Message,
 )
 
@@ -171,11 +172,13 @@ class FutureTable:
         if isinstance(message, KeyCancelled):
             known = [self.by_number[number] for number in message.wishes if number in self.by_number]
             return self.cancel(known, message.reason)
-        if not isinstance(message, KeyErred | KeyLost | KeyOutput):
+        if not isinstance(message, KeyErred | KeyLost | KeyOutput | KeyRetried):
             return ()
         wish = self.by_number.get(message.wish)
         if wish is None:
             return ()
+        if isinstance(message, KeyRetried):
+            return self.retry([wish])
         if isinstance(message, KeyOutput):
             self._append_output(wish, message.stream, message.text)
         elif self._is_delivered(wish):

@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -164,8 +165,10 @@ def refresh(info: ClusterInfo) -> ClusterInfo:
     return info
 
 
-def read_clusters() -> list[ClusterInfo]:
+def read_clusters(on_dead: Callable[[ClusterInfo], None] | None = None) -> list[ClusterInfo]:
     """Return this user's clusters that live on this host, by name. Files of dead ones are removed.
+
+    ``on_dead`` is told of each of these before what it left is removed.
 
     Files that cannot be trusted or read are passed over; `find_cluster` says what is wrong with one.
     """
@@ -178,7 +181,7 @@ def read_clusters() -> list[ClusterInfo]:
             if is_live(info):
                 found.append(info)
             else:
-                remove_dead(path)
+                remove_dead(path, on_dead)
     return found
 
 
@@ -219,13 +222,15 @@ def _sweep(folder: Path) -> None:
     places.sweep()
 
 
-def remove_dead(path: Path) -> None:
+def remove_dead(path: Path, on_dead: Callable[[ClusterInfo], None] | None = None) -> None:
     """Remove the connection file of a dead cluster and what it left, unless the name is being started anew."""
     with locked_name(path.with_suffix(".lock"), wait_s=0) as is_ours, contextlib.suppress(NoClusterError):
         if not is_ours:
             return
         info = read_info(path)  # again: it may be another cluster's by now
         if not is_live(info):
+            if on_dead is not None:
+                on_dead(info)
             path.unlink(missing_ok=True)
             remove_folder(info.folder)
 

@@ -283,3 +283,12 @@ def cluster_log(info: ClusterInfo, lines: int = 200) -> str:
     logs = sorted(folder.log(NANNY).parent.glob("*.log"), key=lambda path: (path.stem != NANNY, path.stem))
     parts = [(path.stem, read_tail(path, lines)) for path in logs]
     return "\n".join(f"==> {name} <==\n{text}" for name, text in parts if text)
+
+
+def process_log(info: ClusterInfo, name: str, lines: int = 200) -> str | None:
+    """Return the last lines that a process of a cluster printed, by its name; None when it has no log.
+
+    A name is looked up among the logs there are, never made into a path.
+    """
+    logs = {path.stem: path for path in HostFolder(info.folder).log(NANNY).parent.glob("*.log")}
+    return read_tail(logs[name], lines) if name in logs else None

@@ -92,6 +92,15 @@ from jupyter_dist.messages.journal import (
     ValueRecord,
     WantRecord,
 )
+from jupyter_dist.messages.management import (
+    CancelTasks,
+    DescribeTask,
+    KeyRetried,
+    ListTasks,
+    RetryTasks,
+    TaskDetail,
+    TaskPage,
+)
 from jupyter_dist.messages.observation import (
     AdaptView,
     ClusterSnapshot,

@@ -5,6 +5,15 @@ from jupyter_dist.messages.base import Amount, Count, ErrorInfo, Message, Record
 from jupyter_dist.messages.code import CodeReplaced, DescribeVersions, PutCode
 from jupyter_dist.messages.coordination import Coordinated, CoordinationRequest
 from jupyter_dist.messages.handshake import Kept, OpenSession, Refused, Welcome
+from jupyter_dist.messages.management import (
+    CancelTasks,
+    DescribeTask,
+    KeyRetried,
+    ListTasks,
+    RetryTasks,
+    TaskDetail,
+    TaskPage,
+)
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation, TaskExplanation, TaskHome, Unwatch, Watch
 
 
@@ -363,6 +372,8 @@ class Answer(Message, tag=35):
     explanations: tuple[TaskExplanation, ...] = ()
     failure: ErrorInfo | None = None
     versions: tuple[tuple[str, str], ...] = ()
+    page: TaskPage | None = None
+    task: TaskDetail | None = None
 
 
 FromClient = (
@@ -397,6 +408,10 @@ FromClient = (
     | Unwatch
     | PutCode
     | DescribeVersions
+    | ListTasks
+    | DescribeTask
+    | CancelTasks
+    | RetryTasks
     | CoordinationRequest
 )
 ToClient = (
@@ -409,6 +424,7 @@ ToClient = (
     | KeyLost
     | KeyCancelled
     | KeyOutput
+    | KeyRetried
     | Answer
     | Observation
     | CodeReplaced

@@ -1,4 +1,4 @@
-"""The REST interface, ``/jupyter_dist/api/v1/clusters…``: who may ask, what was asked, and in which words it failed.
+"""The REST interface to clusters, ``/jupyter_dist/api/v1/clusters``: who may ask, what was asked, how it failed.
 
 Each verb is for users who are logged in (`authenticated`) and allowed to (`authorized`, resource ``jupyter_dist``: GET
 is read, all others are write); cookies need the XSRF token as everywhere in Jupyter. A handler holds no state and
@@ -19,20 +19,24 @@ from tornado import web
 from jupyter_dist.errors import ClusterClosedError, ClusterStateError, JupyterDistError, NoClusterError, UsageError
 from jupyter_dist.server.manager import ClusterManager
 from jupyter_dist.server.models import (
+    ChangeRequest,
     ClusterList,
+    CodeModel,
     EmptyRequest,
     ErrorModel,
     LogModel,
-    ScaleRequest,
     StartRequest,
+    UnknownPartError,
+    code_for,
     parse,
 )
 
 MANAGER = "jupyter_dist_manager"  # where the application's settings keep the manager
 RESOURCE = "jupyter_dist"
-BASE = r"/jupyter_dist/api/v1/clusters"
+API = "/jupyter_dist/api/v1"
 UNFORESEEN = "the server could not do this because of a fault of its own; its log has the traceback"
 STATUS: tuple[tuple[type[JupyterDistError], HTTPStatus], ...] = (
+    (UnknownPartError, HTTPStatus.NOT_FOUND),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (NoClusterError, HTTPStatus.NOT_FOUND),
     (ClusterStateError, HTTPStatus.CONFLICT),
@@ -120,8 +124,8 @@ class OneClusterHandler(ClusterHandler):
     @web.authenticated
     @authorized
     async def patch(self, name: str) -> None:
-        """Scale it."""
-        await self.answer(self._scale(name))
+        """Scale it, or have it scale itself."""
+        await self.answer(self._change(name))
 
     @web.authenticated
     @authorized
@@ -129,8 +133,8 @@ class OneClusterHandler(ClusterHandler):
         """Stop it, or dismiss one that has ended."""
         await self.answer(self.manager.stop(name), HTTPStatus.NO_CONTENT)
 
-    async def _scale(self, name: str) -> object:
-        return await self.manager.scale(name, parse(self.request.body, ScaleRequest).workers)
+    async def _change(self, name: str) -> object:
+        return await self.manager.change(name, parse(self.request.body, ChangeRequest))
 
 
 class RestartHandler(ClusterHandler):
@@ -160,9 +164,14 @@ class LogHandler(ClusterHandler):
         return LogModel(await self.manager.log(name))
 
 
-ROUTES: list[tuple[str, type[ClusterHandler]]] = [
-    (BASE, ClustersHandler),
-    (rf"{BASE}/([^/]+)", OneClusterHandler),
-    (rf"{BASE}/([^/]+)/restart", RestartHandler),
-    (rf"{BASE}/([^/]+)/log", LogHandler),
-]
+class CodeHandler(ClusterHandler):
+    """The lines that use a cluster in a notebook."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        """Return them."""
+        await self.answer(self._code(name))
+
+    async def _code(self, name: str) -> CodeModel:
+        return CodeModel(code_for((await self.manager.get(name)).name))

@@ -20,20 +20,26 @@ import msgspec
 from jupyter_dist.client.observer import Observer
 from jupyter_dist.errors import ClusterStateError, JupyterDistError, NoClusterError
 from jupyter_dist.launch.connection_file import ClusterInfo, read_clusters
+from jupyter_dist.launch.host import parse_bytes
 from jupyter_dist.launch.local import ClusterSpec, cluster_log, start_cluster, stop_cluster
+from jupyter_dist.server.happenings import ignore
 from jupyter_dist.server.models import (
     DEFAULT_NAME,
     LOG_LINES,
+    AdaptModel,
+    ChangeRequest,
     ClusterModel,
     StartRequest,
-    check_count,
+    check_change,
     check_start,
     clean,
 )
+from jupyter_dist.server.profiles import LOCAL, Profile, with_profile
 from jupyter_dist.server.starting import Start, StartingCluster
-from jupyter_dist.server.watching import Observe, WatchedCluster
+from jupyter_dist.server.watching import Observe, Observing, WatchedCluster
 from jupyter_dist.settings import Settings, load_settings
 
+Read = Callable[[Callable[[ClusterInfo], None]], Iterable[ClusterInfo]]  # told of the dead, it returns the living
 GONE = "it ended: stopped from elsewhere, by itself after an idle time, or killed; nothing of it is left"
 KILLED = "it ended without tidying up, so it was killed or it crashed; its log is what is left"
 BROKEN = "the start failed in a way nobody foresaw; the Jupyter server's log has the traceback"
@@ -64,6 +70,10 @@ class ClusterManager:
         A monotonic clock in seconds.
     on_busy : callable, optional
         Called again and again while a cluster runs tasks.
+    on_event : callable, optional
+        Told what happened to a cluster, in a word, and what it is then.
+    profiles : iterable of Profile, optional
+        What a start may name.
     """
 
     def __init__(
@@ -72,11 +82,13 @@ class ClusterManager:
         *,
         start: Start = start_cluster,
         stop: Callable[[ClusterInfo], None] = stop_cluster,
-        read: Callable[[], Iterable[ClusterInfo]] = read_clusters,
+        read: Read = read_clusters,
         tail: Callable[[ClusterInfo, int], str] = cluster_log,
         observe: Observe = Observer,
         clock: Callable[[], float] = time.monotonic,
         on_busy: Callable[[], None] = lambda: None,
+        on_event: Callable[[str, ClusterModel], None] = ignore,
+        profiles: Iterable[Profile] = (LOCAL,),
         log: logging.Logger | logging.LoggerAdapter[logging.Logger] | None = None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
@@ -87,6 +99,9 @@ class ClusterManager:
         self._observe = observe
         self._clock = clock
         self._on_busy = on_busy
+        self._on_event = on_event
+        self.profiles = tuple(profiles)
+        self.changed = asyncio.Event()  # set when something was done to a cluster; whoever waits clears it
         self._log = log or logging.getLogger(__name__)
         self._clusters: dict[str, StartingCluster | WatchedCluster | EndedCluster] = {}
         self._lock = asyncio.Lock()
@@ -114,27 +129,54 @@ class ClusterManager:
             The name is taken, or too many are starting already.
         """
         check_start(request, self.settings)
+        request = with_profile(request, self.profiles)
         await self.refresh()
         name = self._free_name() if request.name is None else request.name
         self._check_free(name)
-        spec = ClusterSpec(name=name, workers=request.workers or 0, threads_per_worker=request.threads_per_worker or 1)
-        starting = StartingCluster(spec, self._clock)
+        starting = StartingCluster(_spec(name, request), self._clock)
         self._clusters[name] = starting
         self._spawn(self._run_start(starting))
+        self._tell("requested", starting.model())
         return starting.model()
 
-    async def scale(self, name: str, workers: int) -> ClusterModel:
-        """Ask a running cluster for so many workers; they come and go afterwards."""
-        check_count("workers", workers, 0, self.settings.workers_max)
-        cluster = await self._find_running(name)
-        await cluster.scale(workers)
+    async def change(self, name: str, request: ChangeRequest) -> ClusterModel:
+        """Ask a running cluster for so many workers, or to scale itself; they come and go afterwards."""
+        check_change(request, self.settings)
+        cluster = await self.find_running(name)
+        await cluster.change(lambda observer: _ask_for_change(observer, request))
+        self._tell("scaled", cluster.model())
         return cluster.model()
 
     async def restart(self, name: str) -> ClusterModel:
         """Forget every task of a running cluster and replace its workers; return when the fresh ones are there."""
-        cluster = await self._find_running(name)
-        await cluster.restart()
+        cluster = await self.find_running(name)
+        await cluster.change(lambda observer: observer.restart())
+        self._tell("restarted", cluster.model())
         return cluster.model()
+
+    async def find_running(self, name: str) -> WatchedCluster:
+        """Return a cluster that can be asked something.
+
+        Raises
+        ------
+        NoClusterError
+            There is none of this name.
+        ClusterStateError
+            It does not run.
+        """
+        cluster = await self._find(name)
+        if not isinstance(cluster, WatchedCluster) or cluster.stopping is not None:
+            raise ClusterStateError(f"cluster {name!r} is not running, it is {cluster.model().state}")
+        return cluster
+
+    async def running(self) -> list[WatchedCluster]:
+        """Return every cluster that can be asked something."""
+        await self.refresh()
+        return [cluster for cluster in self._watched() if cluster.stopping is None and cluster.is_connected]
+
+    async def info(self, name: str) -> ClusterInfo:
+        """Return where a running cluster is."""
+        return (await self.find_running(name)).info
 
     async def stop(self, name: str) -> None:
         """End a cluster and return when it is gone. One that is starting goes when it is up; an ended one is dismissed."""
@@ -179,8 +221,10 @@ class ClusterManager:
         """Bring the table up to date: adopt clusters that appeared, bury those that went, reconnect."""
         async with self._lock:
             await self._keep_logs()
-            found = {info.name: info for info in await asyncio.to_thread(self._read)}
+            living, dead = await asyncio.to_thread(self._look)
+            found = {info.name: info for info in living}
             await self._bury(found)
+            self._show_dead(dead)
             self._adopt(found.values())
         self._prune()
         if any(cluster.is_busy for cluster in self._watched()):
@@ -201,12 +245,6 @@ class ClusterManager:
         cluster = self._clusters.get(name)
         if cluster is None:
             raise NoClusterError(f"there is no cluster named {name[:64]!a}; it was stopped, or never started")
-        return cluster
-
-    async def _find_running(self, name: str) -> WatchedCluster:
-        cluster = await self._find(name)
-        if not isinstance(cluster, WatchedCluster) or cluster.stopping is not None:
-            raise ClusterStateError(f"cluster {name!r} is not running, it is {cluster.model().state}")
         return cluster
 
     def _free_name(self) -> str:
@@ -233,7 +271,8 @@ class ClusterManager:
         for info in found:
             known = self._clusters.get(info.name)
             if isinstance(known, EndedCluster | None):
-                self._clusters[info.name] = self._watch(info)
+                self._clusters[info.name] = watched = self._watch(info)
+                self._tell("found", watched.model())
             elif isinstance(known, WatchedCluster) and known.info.cluster == info.cluster:
                 known.info = info  # another nanny may keep it by now
 
@@ -243,6 +282,34 @@ class ClusterManager:
             if cluster.attaching is not None and cluster.attaching.done() and not cluster.is_connected:
                 cluster.log = await self._tail_of(cluster.info) or cluster.log
 
+    def _look(self) -> tuple[list[ClusterInfo], list[tuple[ClusterInfo, str]]]:
+        """Return the clusters there are, and the dead that were found, each with the end of its log. In a thread."""
+        dead: list[tuple[ClusterInfo, str]] = []
+
+        def note(info: ClusterInfo) -> None:
+            with contextlib.suppress(JupyterDistError, OSError):
+                dead.append((info, clean(self._tail(info, LOG_LINES), self.settings.output_bytes_max)))
+
+        return list(self._read(note)), dead
+
+    def _show_dead(self, dead: Iterable[tuple[ClusterInfo, str]]) -> None:
+        """Show for a while what was found dead and nobody here had seen alive, and say so in the log."""
+        for info, text in dead:
+            if info.name not in self._clusters:
+                last = ClusterModel(
+                    name=info.name,
+                    id=info.cluster,
+                    state="lost",
+                    reason=KILLED,
+                    log=text,
+                    wanted=info.workers,
+                    started_s=info.started_s,
+                    detached=info.detached,
+                )
+                self._end(info.name, last)
+                self._log.warning("cluster %r (nanny %d): %s", info.name, info.pid, KILLED)
+                self._tell("lost", last)
+
     async def _bury(self, found: dict[str, ClusterInfo]) -> None:
         for cluster in self._watched():
             name = cluster.info.name
@@ -251,9 +318,10 @@ class ClusterManager:
                 continue
             await cluster.detach()
             reason = KILLED if cluster.log else GONE
-            nobody = {"workers": 0, "cores": 0, "memory_bytes": 0}
+            nobody = {"workers": 0, "cores": 0, "memory_bytes": 0, "running": 0}
             last = msgspec.structs.replace(cluster.model(), state="lost", phase="", reason=reason, log=cluster.log)
             self._end(name, msgspec.structs.replace(last, **nobody))
+            self._tell("lost", last)
 
     def _end(self, name: str, last: ClusterModel) -> None:
         self._clusters[name] = EndedCluster(last, self._clock())
@@ -293,6 +361,7 @@ class ClusterManager:
                 self._drop(name, starting)
                 return
             self._clusters[name] = watched
+        self._tell("started", watched.model())
         if starting.is_unwanted:
             await self.stop(name)
 
@@ -308,6 +377,7 @@ class ClusterManager:
             else:
                 last = msgspec.structs.replace(starting.model(), state="failed", reason=reason, log=log)
                 self._end(starting.spec.name, last)
+                self._tell("failed", last)
 
     async def _run_stop(self, cluster: WatchedCluster) -> None:
         await cluster.ask_to_stop()
@@ -319,6 +389,14 @@ class ClusterManager:
             raise
         async with self._lock:
             self._drop(cluster.info.name, cluster)
+        self._tell("stopped", cluster.model())
+
+    def _tell(self, action: str, model: ClusterModel) -> None:
+        self.changed.set()
+        try:
+            self._on_event(action, model)
+        except Exception:  # noqa: BLE001  # whoever listens must not keep a cluster from being started or stopped
+            self._log.exception("telling of cluster %r failed", model.name)
 
     async def _survey(self) -> None:
         while True:
@@ -333,6 +411,25 @@ class ClusterManager:
         with contextlib.suppress(JupyterDistError, OSError):
             text = await asyncio.to_thread(self._tail, info, LOG_LINES)
         return clean(text, self.settings.output_bytes_max)
+
+
+def _spec(name: str, request: StartRequest) -> ClusterSpec:
+    return ClusterSpec(
+        name=name,
+        workers=request.workers or 0,
+        threads_per_worker=request.threads_per_worker or 1,
+        memory_limit_bytes=parse_bytes(request.memory_limit),
+        idle_stop_s=request.idle_stop_s,
+        resources=request.resources or {},
+    )
+
+
+def _ask_for_change(observer: Observing, request: ChangeRequest) -> Coroutine[None, None, None]:
+    if isinstance(request.workers, int):
+        return observer.scale(request.workers)
+    if isinstance(request.adapt, AdaptModel):
+        return observer.adapt(request.adapt.minimum, request.adapt.maximum)
+    return observer.stop_adapting()
 
 
 def is_active(cluster: StartingCluster | WatchedCluster | EndedCluster) -> bool:

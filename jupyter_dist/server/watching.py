@@ -8,18 +8,32 @@ done twice at a time. Requests connect first if they must, are bounded in time, 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+import msgspec
+
 from jupyter_dist.errors import ClusterStateError, JupyterDistError
 from jupyter_dist.launch.connection_file import ClusterInfo
+from jupyter_dist.messages import SessionView, TaskDetail, TaskPage
 from jupyter_dist.messages.observation import ClusterSnapshot, Observation
-from jupyter_dist.server.models import ClusterModel, with_snapshot
+from jupyter_dist.server.models import ClusterModel, LossModel, clean, with_snapshot
 from jupyter_dist.settings import Settings
 
 T = TypeVar("T")
+LOSSES_MAX = 10  # workers that died, of each cluster
+WORDS_MAX = 1000
+Listener = Callable[[Observation], None]
 CUT = "the connection was cut"
+
+
+class Closing(Protocol):
+    """What can be ended."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class Observing(Protocol):
@@ -41,14 +55,41 @@ class Observing(Protocol):
     async def scale(self, workers: int) -> None:
         """Ask for so many workers."""
 
+    async def adapt(self, minimum: int, maximum: int) -> None:
+        """Have it scale itself."""
+
+    async def stop_adapting(self) -> None:
+        """Have it keep the workers it has."""
+
     async def restart(self) -> None:
         """Forget every task and replace every worker."""
+
+    async def restart_worker(self, name: str) -> None:
+        """Replace one worker."""
+
+    async def retire_worker(self, name: str) -> None:
+        """Have one worker leave in order."""
+
+    async def sessions(self) -> tuple[SessionView, ...]:
+        """Ask who uses it."""
+
+    async def list_tasks(self, *, state: str, text: str, before: int, count: int) -> TaskPage:
+        """Ask for a page of tasks."""
+
+    async def describe_task(self, key: str) -> TaskDetail:
+        """Ask for one task in full."""
+
+    async def cancel_tasks(self, keys: Iterable[str], *, force: bool) -> tuple[str, ...]:
+        """Give tasks up for everybody."""
+
+    async def retry_tasks(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Try erred tasks again for everybody."""
 
     async def stop(self) -> None:
         """Ask the cluster to end."""
 
-    def watch(self, callback: Callable[[Observation], None], interval_s: float) -> object:
-        """Hear what happens from now on."""
+    def watch(self, callback: Callable[[Observation], None], interval_s: float) -> Closing:
+        """Hear what happens from now on, until that is closed."""
 
 
 class Observe(Protocol):
@@ -77,11 +118,15 @@ class WatchedCluster:
         self.attaching: asyncio.Task[None] | None = None
         self._observe = observe
         self._settings = settings
+        self._began_s = time.time()
         self._clock = clock
         self._on_busy = on_busy
+        self._losses: deque[LossModel] = deque(maxlen=LOSSES_MAX)
         self._cut: float | None = None  # when it was first found not to be connected
         self._reason = ""
         self._observer: Observing | None = None
+        self._listeners: set[Listener] = set()
+        self._hearing: Closing | None = None  # what brings them what happens, while there are any
         self._exit = contextlib.AsyncExitStack()
 
     @property
@@ -112,17 +157,45 @@ class WatchedCluster:
             await asyncio.wait([self.attaching])
         await self._close()
 
-    async def scale(self, workers: int) -> None:
-        """Ask for so many workers."""
-        observer = await self._connected()
-        await self._ask(observer.scale(workers))
-        self.on_snapshot(await self._ask(observer.describe()))
+    async def ask(self, make: Callable[[Observing], Awaitable[T]]) -> T:
+        """Ask something of it, connecting first if need be.
 
-    async def restart(self) -> None:
-        """Forget every task and replace every worker."""
-        observer = await self._connected()
-        await self._ask(observer.restart())
-        self.on_snapshot(await self._ask(observer.describe()))
+        Raises
+        ------
+        ClusterStateError
+            It does not answer.
+        JupyterDistError
+            It says no.
+        """
+        return await self._ask(make(await self._connected()))
+
+    async def change(self, make: Callable[[Observing], Awaitable[None]]) -> None:
+        """Ask for a change, and look at what it is then."""
+        await self.ask(make)
+        self.on_snapshot(await self.ask(lambda observer: observer.describe()))
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody what happens, from what is still known on, as fast as browsers may be told."""
+        self._listeners.add(listener)
+        if self._hearing is not None:
+            self._hearing.close()
+            self._hearing = None
+        self._hear()
+
+    def unlisten(self, listener: Listener) -> None:
+        """Tell somebody no more."""
+        self._listeners.discard(listener)
+        if not self._listeners and self._hearing is not None:
+            self._hearing.close()
+            self._hearing = None
+
+    def _hear(self) -> None:
+        if self._listeners and self._hearing is None and self._observer is not None:
+            self._hearing = self._observer.watch(self._tell_listeners, self._settings.feed_interval_s_min)
+
+    def _tell_listeners(self, observation: Observation) -> None:
+        for listener in tuple(self._listeners):
+            listener(observation)
 
     async def ask_to_stop(self) -> None:
         """Ask it to end in good order, if it listens. Raises nothing: who needs it ended has other means."""
@@ -154,6 +227,7 @@ class WatchedCluster:
             started_s=self.info.started_s,
             detached=self.info.detached,
         )
+        model = msgspec.structs.replace(model, losses=tuple(self._losses))
         return model if self.snapshot is None else with_snapshot(model, self.snapshot)
 
     def _state(self) -> tuple[str, str, str]:
@@ -184,13 +258,14 @@ class WatchedCluster:
         else:
             self._observer = observer
             self.on_snapshot(snapshot)
+            self._hear()
 
     async def _fail(self, reason: str) -> None:
         self._reason = reason
         await self._close()
 
     async def _close(self) -> None:
-        self._observer = None
+        self._observer = self._hearing = None
         with contextlib.suppress(JupyterDistError, OSError):
             await self._exit.aclose()
 
@@ -209,4 +284,7 @@ class WatchedCluster:
             raise ClusterStateError(words) from None
 
     def _on_observation(self, observation: Observation) -> None:
+        for event in observation.events:
+            if event.kind == "worker-lost" and event.at_s >= self._began_s:  # not what happened before we looked
+                self._losses.append(LossModel(event.number, event.at_s, event.worker, clean(event.detail, WORDS_MAX)))
         self.on_snapshot(observation.snapshot)

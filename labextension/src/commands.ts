@@ -4,15 +4,16 @@
  */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
+import type { ILauncher } from '@jupyterlab/launcher';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { ClusterActions } from './actions';
 import type { Feed } from './feed';
 import type { ClusterList } from './model';
-import type { Cluster } from './restapi';
-import { clustersIcon } from './sidebar';
-import { CommandIDs, SIDEBAR_ID } from './tokens';
+import type { Bounds, Cluster } from './restapi';
+import { clustersIcon } from './icon';
+import { CommandIDs, PANE_KINDS, type PaneKind, SIDEBAR_ID } from './tokens';
 
 export interface CommandOptions {
   app: JupyterFrontEnd;
@@ -20,19 +21,28 @@ export interface CommandOptions {
   feed: Feed;
   actions: ClusterActions;
   palette: ICommandPalette | null;
+  launcher: ILauncher | null;
   trans: TranslationBundle;
+  openPane: (cluster: string, kind: PaneKind) => void;
 }
 
 const NO_ARGUMENTS = { type: 'object', properties: {} };
 const NAME = { name: { type: 'string', description: 'The name of the cluster' } };
 const WORKERS = { workers: { type: 'integer', description: 'How many workers it shall have' } };
 
+const BOUNDS = {
+  minimum: { type: 'integer', description: 'Workers it keeps in any case' },
+  maximum: { type: 'integer', description: 'Workers at most; 0 ends it' }
+};
+const KIND = { kind: { enum: [...PANE_KINDS], description: 'What of the cluster is opened' } };
+
 export function addCommands(options: CommandOptions): void {
   addGeneralCommands(options);
   addClusterCommands(options);
 }
 
-function addGeneralCommands({ app, feed, actions, palette, trans }: CommandOptions): void {
+function addGeneralCommands(options: CommandOptions): void {
+  const { app, list, feed, actions, palette, launcher, trans, openPane } = options;
   const describedBy = { args: NO_ARGUMENTS };
   app.commands.addCommand(CommandIDs.show, {
     label: trans.__('Show Clusters'),
@@ -48,13 +58,36 @@ function addGeneralCommands({ app, feed, actions, palette, trans }: CommandOptio
     execute: () => feed.refresh()
   });
   app.commands.addCommand(CommandIDs.create, {
-    label: trans.__('New Cluster…'),
+    label: args => (args.isLauncher ? trans.__('New Cluster') : trans.__('New Cluster…')),
+    icon: clustersIcon,
     describedBy,
     execute: () => actions.create()
   });
-  for (const command of [CommandIDs.show, CommandIDs.refresh, CommandIDs.create]) {
+  app.commands.addCommand(CommandIDs.stopAll, {
+    label: trans.__('Stop All Clusters…'),
+    describedBy,
+    isEnabled: () => list.state.clusters.length > 0,
+    execute: async () => {
+      for (const cluster of list.state.clusters) {
+        await actions.stop(cluster);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIDs.restorePane, {
+    label: trans.__('Open a Pane of a Cluster Again'), // also of one that is not known yet: the layout comes first
+    describedBy: { args: { type: 'object', properties: { cluster: NAME.name, ...KIND } } },
+    execute: args => {
+      const kind = PANE_KINDS.find(known => known === args.kind);
+      if (kind && typeof args.cluster === 'string') {
+        openPane(args.cluster, kind);
+      }
+    }
+  });
+  const { show, refresh, create, stopAll } = CommandIDs;
+  for (const command of [show, refresh, create, stopAll]) {
     palette?.addItem({ command, category: trans.__('Distributed') });
   }
+  launcher?.add({ command: create, category: trans.__('Distributed'), rank: 1 });
 }
 
 function addClusterCommands(options: CommandOptions): void {
@@ -79,6 +112,25 @@ function addClusterCommands(options: CommandOptions): void {
   addClusterCommand(options, CommandIDs.showLog, trans.__('Show Log of Cluster'), cluster =>
     actions.showLog(cluster.name)
   );
+  addClusterCommand(options, CommandIDs.attach, trans.__('Attach Notebook to Cluster'), cluster =>
+    actions.attach(cluster.name)
+  );
+  addClusterCommand(
+    options,
+    CommandIDs.openPane,
+    trans.__('Open Tasks, Task Stream, Workers or Logs of Cluster'),
+    (cluster, args) => {
+      actions.openPane(cluster.name, PANE_KINDS.find(kind => kind === args.kind) ?? 'tasks');
+    },
+    KIND
+  );
+  addClusterCommand(
+    options,
+    CommandIDs.adapt,
+    trans.__('Have Cluster Scale Itself'),
+    (cluster, args) => actions.adapt(cluster.name, boundsOf(args, cluster)),
+    BOUNDS
+  );
   addClusterCommand(
     options,
     CommandIDs.scale,
@@ -89,7 +141,7 @@ function addClusterCommands(options: CommandOptions): void {
 }
 
 function addClusterCommand(
-  { app, list }: CommandOptions,
+  { app, list, palette, trans }: CommandOptions,
   id: string,
   label: string,
   act: (cluster: Cluster, args: ReadonlyPartialJSONObject) => unknown,
@@ -114,10 +166,18 @@ function addClusterCommand(
       }
     }
   });
+  palette?.addItem({ command: id, category: trans.__('Distributed') });
 }
 
 function workersOf(args: ReadonlyPartialJSONObject, cluster: Cluster): number {
   return typeof args.workers === 'number'
     ? Math.max(0, Math.round(args.workers))
     : cluster.wanted + 1;
+}
+
+/** Without arguments: from one worker to as many as it has. */
+function boundsOf(args: ReadonlyPartialJSONObject, cluster: Cluster): Bounds | null {
+  const maximum = typeof args.maximum === 'number' ? args.maximum : Math.max(1, cluster.wanted);
+  const minimum = typeof args.minimum === 'number' ? args.minimum : Math.min(1, maximum);
+  return maximum > 0 ? { minimum, maximum } : null;
 }

@@ -6,7 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import { useId } from 'react';
 
-import type { ClusterRequest } from './restapi';
+import type { ClusterRequest, Profile } from './restapi';
 import { isGoodName } from './words';
 
 /** What stands in the fields, as typed. Empty: the server decides. */
@@ -14,6 +14,8 @@ interface Fields {
   name: string;
   workers: string;
   threads: string;
+  memory: string;
+  profile: string;
 }
 
 interface FieldProps {
@@ -42,11 +44,48 @@ function Field({ label, hint, type, onInput }: FieldProps): JSX.Element {
   );
 }
 
-class NewClusterBody extends ReactWidget implements Dialog.IBodyWidget<Fields> {
-  private readonly fields: Fields = { name: '', workers: '', threads: '' };
+interface ProfilesProps {
+  profiles: readonly Profile[];
+  chosen: string;
+  label: string;
+  onChoose: (name: string) => void;
+}
 
-  constructor(private readonly trans: TranslationBundle) {
+function Profiles({ profiles, chosen, label, onChoose }: ProfilesProps): JSX.Element {
+  const id = useId();
+  return (
+    <div className="jp-jupyterDist-field">
+      <label htmlFor={id}>{label}</label>
+      <select
+        id={id}
+        className="jp-mod-styled"
+        defaultValue={chosen}
+        onChange={event => {
+          onChoose(event.currentTarget.value);
+        }}
+      >
+        {profiles.map(profile => (
+          <option key={profile.name} value={profile.name} title={profile.description}>
+            {profile.label}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+class NewClusterBody extends ReactWidget implements Dialog.IBodyWidget<Fields> {
+  private readonly fields: Fields;
+
+  constructor(
+    private readonly profiles: readonly Profile[],
+    profile: string,
+    private readonly trans: TranslationBundle
+  ) {
     super();
+    const known = profiles.some(({ name }) => name === profile);
+    const chosen = known ? profile : (profiles[0]?.name ?? '');
+    this.fields = { name: '', workers: '', threads: '', memory: '', profile: chosen };
   }
 
   getValue(): Fields {
@@ -57,6 +96,14 @@ class NewClusterBody extends ReactWidget implements Dialog.IBodyWidget<Fields> {
     const { fields, trans } = this;
     return (
       <>
+        {this.profiles.length > 1 && (
+          <Profiles
+            profiles={this.profiles}
+            chosen={fields.profile}
+            label={trans.__('Profile')}
+            onChoose={value => (fields.profile = value)}
+          />
+        )}
         <Field
           label={trans.__('Name')}
           hint={trans.__('default')}
@@ -75,17 +122,27 @@ class NewClusterBody extends ReactWidget implements Dialog.IBodyWidget<Fields> {
           type="number"
           onInput={value => (fields.threads = value)}
         />
+        <Field
+          label={trans.__('Memory of each worker')}
+          hint={trans.__('no limit; such as 2GB')}
+          type="text"
+          onInput={value => (fields.memory = value)}
+        />
       </>
     );
   }
 }
 
 /** Ask for what a new cluster should be. Null when it was called off. */
-export async function askForCluster(trans: TranslationBundle): Promise<ClusterRequest | null> {
+export async function askForCluster(
+  profiles: readonly Profile[],
+  profile: string,
+  trans: TranslationBundle
+): Promise<ClusterRequest | null> {
   const answer = await showDialog({
     title: trans.__('New cluster'),
-    body: new NewClusterBody(trans),
-    focusNodeSelector: 'input',
+    body: new NewClusterBody(profiles, profile, trans),
+    focusNodeSelector: 'input[type=text]',
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       Dialog.okButton({ label: trans.__('Start') })
@@ -126,6 +183,12 @@ async function toRequest(fields: Fields, trans: TranslationBundle): Promise<Clus
   }
   if (Number(fields.threads) > 0) {
     request.threads_per_worker = Math.round(Number(fields.threads));
+  }
+  if (fields.memory.trim()) {
+    request.memory_limit = fields.memory.trim();
+  }
+  if (fields.profile) {
+    request.profile = fields.profile;
   }
   return request;
 }

@@ -1,15 +1,18 @@
 /**
- * Keeps the list of clusters true while somebody looks: asks every two seconds, and when the server does not answer,
- * after 1, 2, 4 … 30 seconds. One question at a time; none while nobody looks.
+ * Keeps the list of clusters true while somebody looks. The first list is asked for; from then on the feed's socket tells
+ * what changes. While there is no socket (it was lost, or a proxy forbids it) the list is asked for every two seconds, and
+ * when the server does not answer, after 1, 2, 4 … 30 seconds. One question at a time; none while nobody looks.
  *
  * The clock is handed in, so tests move it.
  */
 import type { ClusterList } from './model';
-import type { Cluster } from './restapi';
+import { type Cluster, toCluster } from './restapi';
+import type { FeedSocket, Told } from './socket';
 
 export const INTERVAL_MS = 2000;
 export const BACK_OFF_MS_MIN = 1000;
 export const BACK_OFF_MS_MAX = 30000;
+export const TOPIC = 'clusters';
 
 export interface Clock {
   now(): number;
@@ -22,27 +25,47 @@ export interface ClusterSource {
 }
 
 export class Feed {
-  private isWatching = false;
+  /** How often the socket tells of changes at most. */
+  intervalS = 1;
+
   private isAsking = false;
   private isAskedAgain = false;
+  private isLive = false;
   private failures = 0;
   private timer: unknown = null;
+  private unwatch: (() => void) | null = null;
+  private readonly lookers = new Set<string>();
 
   constructor(
     private readonly source: ClusterSource,
     private readonly list: ClusterList,
-    private readonly clock: Clock
+    private readonly clock: Clock,
+    private readonly socket: FeedSocket | null = null
   ) {}
 
-  /** Somebody looks from now on, or nobody any more. */
-  setWatching(isWatching: boolean): void {
-    if (this.isWatching === isWatching) {
+  private get isWatching(): boolean {
+    return this.lookers.size > 0;
+  }
+
+  /** Somebody looks from now on, or does not any more. */
+  setWatching(isWatching: boolean, who = ''): void {
+    const before = this.isWatching;
+    if (isWatching) {
+      this.lookers.add(who);
+    } else {
+      this.lookers.delete(who);
+    }
+    if (this.isWatching === before) {
       return;
     }
-    this.isWatching = isWatching;
     this.cancel();
     if (isWatching) {
       void this.refresh();
+      this.listen();
+    } else {
+      this.unwatch?.();
+      this.unwatch = null;
+      this.isLive = false;
     }
   }
 
@@ -59,9 +82,39 @@ export class Feed {
     if (this.isAskedAgain) {
       this.isAskedAgain = false;
       await this.refresh();
-    } else if (this.isWatching) {
+    } else if (this.isWatching && !this.isLive) {
       this.timer = this.clock.setTimeout(() => void this.refresh(), delayMs);
     }
+  }
+
+  private listen(): void {
+    this.unwatch =
+      this.socket?.watch(TOPIC, this.intervalS, {
+        told: told => {
+          this.onTold(told);
+        },
+        lost: () => {
+          if (this.isLive) {
+            this.isLive = false;
+            void this.refresh();
+          }
+        }
+      }) ?? null;
+  }
+
+  private onTold(told: Told): void {
+    const nowMs = this.clock.now();
+    if (told.kind === 'snapshot') {
+      this.list.listed(clustersOf(told.clusters), nowMs);
+    } else if (told.kind === 'delta') {
+      const removed = Array.isArray(told.removed) ? told.removed.map(String) : [];
+      this.list.changedTo(clustersOf(told.changed), removed, nowMs);
+    } else {
+      return;
+    }
+    this.isLive = true;
+    this.failures = 0;
+    this.cancel();
   }
 
   private async ask(): Promise<number> {
@@ -84,4 +137,8 @@ export class Feed {
       this.timer = null;
     }
   }
+}
+
+function clustersOf(value: unknown): Cluster[] {
+  return Array.isArray(value) ? value.map(toCluster) : [];
 }

@@ -1,7 +1,10 @@
 /**
- * The two small states a card has of its own: a button that arms first, and a number that is being chosen.
+ * The small states that views have of their own: a button that arms first, a number that is being chosen, the time, and
+ * what the feed told of a topic.
  */
 import { useEffect, useRef, useState } from 'react';
+
+import type { FeedSocket, Told } from './socket';
 
 export const ARMED_MS = 5000;
 export const SETTLE_MS = 500;
@@ -54,4 +57,68 @@ export function useChosen(
     };
   }, [chosen]);
   return { shown: chosen ?? actual, choose: setChosen };
+}
+
+/** The time, each second while it is of interest. */
+export function useNow(isOfInterest: boolean): number {
+  const [nowMs, setNowMs] = useState(() => Date.now());
+  useEffect(() => {
+    if (!isOfInterest) {
+      return undefined;
+    }
+    const timer = window.setInterval(() => {
+      setNowMs(Date.now());
+    }, 1000);
+    return () => {
+      window.clearInterval(timer);
+    };
+  }, [isOfInterest]);
+  return nowMs;
+}
+
+export interface TopicState {
+  readonly trouble: string; // why there is nothing to hear
+  readonly asOfMs: number; // when it was last heard, 0 for never
+  readonly retryAtMs: number; // when the connection is tried again, 0 while there is one
+}
+
+/** Watch a topic of the feed while it can be seen. */
+export function useTopic(
+  socket: FeedSocket,
+  topic: string,
+  intervalS: number,
+  isSeen: boolean,
+  onTold: (told: Told) => void
+): TopicState {
+  const [state, setState] = useState<TopicState>({ trouble: '', asOfMs: 0, retryAtMs: 0 });
+  const telling = useRef(onTold);
+  telling.current = onTold;
+  useEffect(() => {
+    if (!isSeen) {
+      return undefined;
+    }
+    return socket.watch(topic, intervalS, {
+      told: told => {
+        if (told.kind === 'trouble' || told.kind === 'error') {
+          setState(before => ({ ...before, trouble: String(told.message) }));
+        } else {
+          setState({ trouble: '', asOfMs: Date.now(), retryAtMs: 0 });
+          telling.current(told);
+        }
+      },
+      lost: retryAtMs => {
+        setState(before => ({ ...before, retryAtMs }));
+      }
+    });
+  }, [socket, topic, intervalS, isSeen]);
+  return state;
+}
+
+/** The last values of a number that is told again and again; `stamp` changes with each telling. */
+export function useHistory(value: number, stamp: number, lengthMax: number): readonly number[] {
+  const history = useRef<{ stamp: number; values: number[] }>({ stamp: -1, values: [] });
+  if (history.current.stamp !== stamp) {
+    history.current = { stamp, values: [...history.current.values, value].slice(-lengthMax) };
+  }
+  return history.current.values;
 }

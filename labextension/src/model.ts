@@ -1,7 +1,7 @@
 /**
  * What the sidebar knows, and nothing of how it was learned: the clusters, and how far they can be trusted.
  *
- * It is changed through four doors: `listed`, `replaced`, `removed`, `failed`. Each makes a new state and emits
+ * It is changed through five doors: `listed`, `changedTo`, `replaced`, `removed`, `failed`. Each makes a new state and emits
  * `changed` only when something that can be seen is different, so nothing is drawn again for nothing. Times are
  * arguments, in milliseconds.
  */
@@ -70,6 +70,13 @@ export class ClusterList {
     this.become({ ...this._state, clusters: others });
   }
 
+  /** The server told what became different. */
+  changedTo(changed: readonly Cluster[], removed: readonly string[], nowMs: number): void {
+    const gone = new Set([...removed, ...changed.map(cluster => cluster.name)]);
+    const others = this._state.clusters.filter(cluster => !gone.has(cluster.name));
+    this.listed([...others, ...changed], nowMs);
+  }
+
   /** The list could not be had. What was known stays, and is marked as old. */
   failed(error: unknown, retryAtMs: number): void {
     const missing = error instanceof ApiError && error.status === 404;
@@ -101,7 +108,7 @@ function seen(state: ListState): string {
     ...state,
     asOfMs: state.connection === 'connected' ? 0 : state.asOfMs,
     clusters: state.clusters.map(cluster =>
-      cluster.state === 'starting' ? cluster : { ...cluster, elapsed_s: 0 }
+      cluster.state === 'starting' ? cluster : { ...cluster, elapsed_s: 0, heardAtMs: 0 }
     )
   });
 }

@@ -24,12 +24,30 @@ export interface Cluster {
   readonly wanted: number;
   readonly cores: number;
   readonly memory_bytes: number;
+  readonly running: number; // tasks that have a slot now
   readonly counts: Readonly<Record<string, number>>;
   readonly finished: number;
   readonly erred: number;
   readonly sessions: readonly string[];
   readonly started_s: number;
   readonly detached: boolean;
+  readonly adapting: Bounds | null; // null: it keeps the number it was told
+  readonly trouble: string;
+  readonly losses: readonly Loss[]; // the last workers that died
+  readonly heardAtMs: number; // when this page learned it
+}
+
+/** Between how many workers a cluster scales itself. */
+export interface Bounds {
+  readonly minimum: number;
+  readonly maximum: number;
+}
+
+/** A worker that died. The number grows with each. */
+export interface Loss {
+  readonly number: number;
+  readonly worker: string;
+  readonly reason: string;
 }
 
 /** What a person asks for in the dialog. What is left out, the server decides. */
@@ -37,6 +55,16 @@ export interface ClusterRequest {
   name?: string;
   workers?: number;
   threads_per_worker?: number;
+  profile?: string;
+  memory_limit?: string;
+}
+
+/** A kind of cluster that was prepared for the dialog. */
+export interface Profile {
+  readonly name: string;
+  readonly label: string;
+  readonly description: string;
+  readonly workers: number; // 0: one for each core
 }
 
 export interface Reply {
@@ -79,6 +107,34 @@ export class ClusterApi {
     return toCluster(await this.ask(pathOf(name), 'PATCH', { workers }));
   }
 
+  /** Have it scale itself within bounds; null ends that. */
+  async adapt(name: string, adapt: Bounds | null): Promise<Cluster> {
+    return toCluster(await this.ask(pathOf(name), 'PATCH', { adapt }));
+  }
+
+  async profiles(): Promise<Profile[]> {
+    const answer = await this.ask('profiles', 'GET');
+    const profiles = isRecord(answer) && Array.isArray(answer.profiles) ? answer.profiles : [];
+    return profiles.filter(isRecord).map(profile => ({
+      name: text(profile.name),
+      label: text(profile.label) || text(profile.name),
+      description: text(profile.description),
+      workers: number(profile.workers)
+    }));
+  }
+
+  /** Which notebooks use which cluster, as paths by the cluster's name. */
+  async notebooks(): Promise<Map<string, string[]>> {
+    const answer = await this.ask('notebooks', 'GET');
+    const found = isRecord(answer) && Array.isArray(answer.notebooks) ? answer.notebooks : [];
+    const paths = new Map<string, string[]>();
+    for (const notebook of found.filter(isRecord)) {
+      const cluster = text(notebook.cluster);
+      paths.set(cluster, [...(paths.get(cluster) ?? []), text(notebook.path)]);
+    }
+    return paths;
+  }
+
   async restart(name: string): Promise<Cluster> {
     return toCluster(await this.ask(`${pathOf(name)}/restart`, 'POST', {}));
   }
@@ -92,7 +148,8 @@ export class ClusterApi {
     return isRecord(answer) && typeof answer.log === 'string' ? answer.log : '';
   }
 
-  private async ask(path: string, method: string, body?: unknown): Promise<unknown> {
+  /** Ask anything below the interface's path; throws `ApiError` when the answer is no. */
+  async ask(path: string, method: string, body?: unknown): Promise<unknown> {
     const reply = await this.request(
       `${API_PATH}/${path}`,
       method,
@@ -123,16 +180,31 @@ export function toCluster(value: unknown): Cluster {
     wanted: number(value.wanted),
     cores: number(value.cores),
     memory_bytes: number(value.memory_bytes),
+    running: number(value.running),
     counts: counts(value.counts),
     finished: number(value.finished),
     erred: number(value.erred),
     sessions: Array.isArray(value.sessions) ? value.sessions.map(text) : [],
     started_s: number(value.started_s),
-    detached: value.detached === true
+    detached: value.detached === true,
+    adapting: bounds(value.adapting),
+    trouble: text(value.trouble),
+    losses: Array.isArray(value.losses) ? value.losses.filter(isRecord).map(toLoss) : [],
+    heardAtMs: Date.now()
   };
 }
 
-function pathOf(name: string): string {
+function bounds(value: unknown): Bounds | null {
+  return isRecord(value)
+    ? { minimum: number(value.minimum), maximum: number(value.maximum) }
+    : null;
+}
+
+function toLoss(value: Record<string, unknown>): Loss {
+  return { number: number(value.number), worker: text(value.worker), reason: text(value.reason) };
+}
+
+export function pathOf(name: string): string {
   return `clusters/${encodeURIComponent(name)}`;
 }
 
@@ -148,7 +220,7 @@ function messageOf(answer: unknown): string {
   return isRecord(answer) ? text(answer.message) : '';
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -156,15 +228,15 @@ function isState(value: unknown): value is ClusterState {
   return typeof value === 'string' && STATES.includes(value);
 }
 
-function text(value: unknown): string {
+export function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-function number(value: unknown): number {
+export function number(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : 0;
 }
 
-function counts(value: unknown): Record<string, number> {
+export function counts(value: unknown): Record<string, number> {
   const entries = isRecord(value) ? Object.entries(value) : [];
   return Object.fromEntries(entries.map(([state, count]) => [state, number(count)]));
 }

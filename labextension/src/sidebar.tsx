@@ -1,27 +1,16 @@
 /**
  * The sidebar: the list of clusters in each of its states. It draws the model and passes on what is asked of it.
  */
-import { ReactWidget, UseSignal } from '@jupyterlab/apputils';
+import { UseSignal } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { LabIcon } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
-import { useEffect, useState } from 'react';
 
 import { Card, type CardActions } from './card';
+import { useNow } from './hooks';
+import { clustersIcon } from './icon';
 import type { ClusterList, ListState } from './model';
 import { SIDEBAR_ID } from './tokens';
+import { VisibleWidget } from './visible';
 import { disconnectedWords } from './words';
-
-/** Four workers around a scheduler. */
-export const clustersIcon = new LabIcon({
-  name: 'jupyter-dist:clusters',
-  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
-  <g class="jp-icon3 jp-icon-selectable" fill="#616161">
-    <path d="M6 6L18 18M18 6L6 18" stroke="#616161" stroke-width="1.6" class="jp-icon3-stroke"/>
-    <circle cx="12" cy="12" r="3.6"/><circle cx="5" cy="5" r="2.8"/><circle cx="19" cy="5" r="2.8"/>
-    <circle cx="5" cy="19" r="2.8"/><circle cx="19" cy="19" r="2.8"/>
-  </g></svg>`
-});
 
 export interface SidebarActions extends CardActions {
   create(): unknown;
@@ -35,48 +24,20 @@ export interface SidebarOptions {
   setWatching: (isWatching: boolean) => void;
 }
 
-export class Sidebar extends ReactWidget {
-  private readonly onPageVisibility = (): void => {
-    this.tellWatching();
-  };
-
+export class Sidebar extends VisibleWidget {
   constructor(private readonly options: SidebarOptions) {
     super();
     this.id = SIDEBAR_ID;
     this.title.icon = clustersIcon;
     this.title.caption = options.trans.__('Clusters');
     this.addClass('jp-jupyterDist');
+    this.node.tabIndex = 0; // it scrolls, and its buttons may all be disabled
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', options.trans.__('Clusters'));
-    document.addEventListener('visibilitychange', this.onPageVisibility);
   }
 
-  override dispose(): void {
-    if (!this.isDisposed) {
-      document.removeEventListener('visibilitychange', this.onPageVisibility);
-      this.options.setWatching(false);
-      super.dispose();
-    }
-  }
-
-  protected override onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this.tellWatching();
-  }
-
-  protected override onAfterHide(message: Message): void {
-    super.onAfterHide(message);
-    this.tellWatching();
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    this.tellWatching();
-  }
-
-  protected override onBeforeDetach(message: Message): void {
-    super.onBeforeDetach(message);
-    this.options.setWatching(false);
+  protected override onSeen(isSeen: boolean): void {
+    this.options.setWatching(isSeen);
   }
 
   protected override render(): JSX.Element {
@@ -86,10 +47,6 @@ export class Sidebar extends ReactWidget {
         {() => <Clusters state={list.state} actions={actions} trans={trans} />}
       </UseSignal>
     );
-  }
-
-  private tellWatching(): void {
-    this.options.setWatching(this.isVisible && document.visibilityState === 'visible');
   }
 }
 
@@ -157,15 +114,7 @@ function Missing({ trans }: { trans: TranslationBundle }): JSX.Element {
 }
 
 function Disconnected({ state, trans }: Omit<ClustersProps, 'actions'>): JSX.Element {
-  const [nowMs, setNowMs] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = window.setInterval(() => {
-      setNowMs(Date.now());
-    }, 1000);
-    return () => {
-      window.clearInterval(timer);
-    };
-  }, []);
+  const nowMs = useNow(true);
   return (
     <div className="jp-jupyterDist-hint" role="status" data-testid="disconnected">
       <p title={state.reason}>

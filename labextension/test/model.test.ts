@@ -92,3 +92,21 @@ test('an action’s answer replaces one cluster, adds a new one, removes a stopp
     ]
   );
 });
+
+test('a delta changes, adds and removes, and leaves the others as they are', () => {
+  const { list } = watched();
+  list.listed(
+    [makeCluster({ name: 'a' }), makeCluster({ name: 'b' }), makeCluster({ name: 'c' })],
+    5
+  );
+  list.changedTo([makeCluster({ name: 'c', wanted: 7 }), makeCluster({ name: 'd' })], ['b'], 9);
+  assert.deepEqual(
+    list.state.clusters.map(({ name, wanted }) => [name, wanted]),
+    [
+      ['a', 2],
+      ['c', 7],
+      ['d', 2]
+    ]
+  );
+  assert.equal(list.state.asOfMs, 9);
+});

@@ -8,6 +8,7 @@ from tests.browser.lab import Lab, Tab
 
 START_MS_MAX = 60_000
 CLUSTERS = re.compile(r".*/jupyter_dist/api/v1/clusters(\?.*)?$")
+FEED = re.compile(r".*/jupyter_dist/api/v1/feed.*")
 FAILED_CLUSTER = {
     "name": "broken",
     "id": "1",
@@ -87,6 +88,7 @@ def test_inserted_code_attaches_the_notebook(tab: Tab, lab: Lab) -> None:
 
 
 def test_failed_cluster_shows_reason_and_log(tab: Tab) -> None:
+    tab.page.route_web_socket(FEED, lambda socket: socket.close())  # the list is asked for, and answered here
     tab.page.route(CLUSTERS, lambda route: route.fulfill(json={"clusters": [FAILED_CLUSTER]}))
     tab.open()
     card = tab.open_sidebar().locator('[data-cluster="broken"]')
@@ -106,6 +108,7 @@ def test_silent_server_leaves_last_values_and_says_when_it_is_asked_again(tab: T
         else:
             route.fulfill(json={"clusters": [{**FAILED_CLUSTER, "name": "kept", "state": "running", "wanted": 2}]})
 
+    tab.page.route_web_socket(FEED, lambda socket: socket.close())  # the list is asked for, and answered here
     tab.page.route(CLUSTERS, answer)
     tab.open()
     sidebar = tab.open_sidebar()
@@ -123,6 +126,7 @@ def test_silent_server_leaves_last_values_and_says_when_it_is_asked_again(tab: T
 
 
 def test_server_without_the_extension_says_how_to_enable_it(tab: Tab) -> None:
+    tab.page.route_web_socket(FEED, lambda socket: socket.close())  # the list is asked for, and answered here
     tab.page.route(CLUSTERS, lambda route: route.fulfill(status=404, json={"message": "Not Found"}))
     tab.open()
     missing = tab.open_sidebar().get_by_test_id("missing")

@@ -3,7 +3,7 @@
 import pytest
 
 from jupyter_dist.core.futures import FutureTable
-from jupyter_dist.messages import Answer, ErrorInfo, KeyCancelled, KeyErred, KeyFinished, KeyLost, KeyOutput
+from jupyter_dist.messages import Answer, ErrorInfo, KeyCancelled, KeyErred, KeyFinished, KeyLost, KeyOutput, KeyRetried
 
 ERROR = ErrorInfo("ValueError", "no", "trace")
 
@@ -131,3 +131,15 @@ def test_retry_makes_erred_wishes_pending_and_leaves_the_others(table):
     assert (erred.status, erred.error, done.status) == ("pending", None, "finished")
     table.handle([finished(erred)])
     assert erred.status == "finished"
+
+
+def test_erred_wish_that_others_had_tried_again_is_pending_and_takes_the_new_answer():
+    table = FutureTable(100)
+    wish, _ = table.wish("k", "f")
+    table.handle([KeyErred(wish.number, "k", ErrorInfo("ValueError", "no", ""))])
+    assert table.handle([KeyRetried(wish.number, "k")]) == [wish]
+    assert (wish.status, wish.error) == ("pending", None)
+    table.handle([KeyFinished(wish.number, "k", b"v", 1, "int")])
+    assert wish.status == "finished"
+    assert table.handle([KeyRetried(wish.number, "k")]) == []
+    assert wish.status == "finished"

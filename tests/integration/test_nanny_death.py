@@ -20,6 +20,7 @@ from jupyter_dist.errors import ClusterClosedError, ClusterError, JupyterDistErr
 from jupyter_dist.launch.connection_file import find_cluster, is_live, read_clusters
 from jupyter_dist.processes.vitals import session_members
 from jupyter_dist.server.manager import ClusterManager
+from jupyter_dist.server.models import ChangeRequest
 from jupyter_dist.settings import load_settings
 from tests.integration.conftest import wait_until
 from tests.integration.test_scheduler_death import LARGE, count_runs, note, total
@@ -268,7 +269,7 @@ def test_nanny_killed_the_jupyter_server_lists_scales_and_stops_the_cluster(clus
                 wait_until, lambda: find_cluster(cluster.name).pid != dead, "another is listed", WHOLE_S
             )
             info = find_cluster(cluster.name)
-            scaled = await manager.scale(cluster.name, 3)
+            scaled = await manager.change(cluster.name, ChangeRequest(workers=3))
             assert scaled.wanted == 3
             (model,) = await manager.models()
             assert (model.name, model.state) == (cluster.name, "running")

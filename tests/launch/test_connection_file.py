@@ -94,8 +94,9 @@ def test_find_when_the_nanny_is_gone_removes_the_file_and_the_folder(runtime, pi
         find_cluster("try")
     assert list(runtime.iterdir()) == []
     write_info(info)
-    assert read_clusters() == []
-    assert list(runtime.iterdir()) == []
+    dead: list[ClusterInfo] = []
+    assert read_clusters(dead.append) == []
+    assert (dead, list(runtime.iterdir())) == ([info], [])
 
 
 def test_nanny_that_is_gone_beside_a_guardian_that_is_there_is_a_cluster_that_lives(runtime):

@@ -5,7 +5,11 @@ import asyncio
 import pytest
 
 from jupyter_dist.server.handlers import MANAGER
+from jupyter_dist.server.hub import Hub
+from jupyter_dist.server.inside import Inside
 from jupyter_dist.server.manager import ClusterManager
+from jupyter_dist.server.part_handlers import INSIDE
+from jupyter_dist.server.websocket import HUB, LIMITS
 from jupyter_dist.settings import Settings
 from tests import leaks
 from tests.server.fakes import Clock, FakeHost
@@ -52,6 +56,7 @@ def make_manager(host, clock, jp_asyncio_loop):
             "tail": host.tail,
             "observe": host.observe,
             "clock": clock,
+            "on_event": host.note,
         }
         made.append(ClusterManager(Settings(**{"starts_max": 2, **(limits or {})}), **{**ports, **changes}))
         return made[-1]
@@ -68,10 +73,13 @@ def manager(make_manager):
 
 
 @pytest.fixture
-def served(jp_serverapp, manager):
+def served(jp_serverapp, jp_asyncio_loop, manager, host):
     """A Jupyter server whose clusters are those of the fake host."""
-    jp_serverapp.web_app.settings[MANAGER] = manager
-    return manager
+    inside = Inside(manager, "/notebooks", tail=host.tail_process)
+    hub = Hub(manager)
+    jp_serverapp.web_app.settings.update({MANAGER: manager, INSIDE: inside, HUB: hub, LIMITS: manager.settings})
+    yield manager
+    jp_asyncio_loop.run_until_complete(hub.stop())
 
 
 @pytest.fixture

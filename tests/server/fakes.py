@@ -3,13 +3,15 @@
 import asyncio
 import dataclasses
 import threading
+from typing import Any
 
 import msgspec
 
-from jupyter_dist.errors import ClusterClosedError, ClusterStartError
+from jupyter_dist.errors import ClusterClosedError, ClusterStartError, UsageError
 from jupyter_dist.launch.connection_file import ClusterInfo
 from jupyter_dist.launch.local import ClusterSpec, Phase
-from jupyter_dist.messages.observation import ClusterSnapshot, Observation, WorkerView
+from jupyter_dist.messages import ErrorInfo, TaskDetail, TaskPage
+from jupyter_dist.messages.observation import AdaptView, ClusterSnapshot, Observation, TaskView, WorkerView
 from jupyter_dist.settings import Settings
 
 SECRET = b"this-is-the-secret-of-a-cluster!"
@@ -75,13 +77,31 @@ def make_snapshot(info, workers=2, counts=None, silent=0):
     )
 
 
+def make_task(key, state="processing", error=None):
+    view = TaskView(key, "fit", state, "In[3]", "worker-0", 0, 1.0, 2.0, 1)
+    error = ErrorInfo("ValueError", error, "Traceback: " + error, "cell", 3, "fit", b"bytes") if error else None
+    return TaskDetail(view, 10, "int", ("it runs",), error, "printed", 5, ("a",), ("nb.ipynb",))
+
+
+@dataclasses.dataclass(eq=False)
+class FakeWatching:
+    """A watcher's place."""
+
+    observer: Any
+    callback: Any
+    interval_s: float
+
+    def close(self):
+        self.observer.watchings.remove(self)
+
+
 class FakeObserver:
     """Talks to a cluster of the fake host."""
 
     def __init__(self, host, info):
         self.host, self.info = host, info
         self.is_closed = True
-        self.callback = None
+        self.watchings = []
 
     async def __aenter__(self):
         self.host.connecting.set()
@@ -103,6 +123,41 @@ class FakeObserver:
     async def scale(self, workers):
         self.host.snapshots[self.info.name] = make_snapshot(self.info, workers)
 
+    async def adapt(self, minimum, maximum):
+        adapting = AdaptView(minimum, maximum, 1.0, 3, minimum)
+        self.host.snapshots[self.info.name] = msgspec.structs.replace(await self.describe(), adapting=adapting)
+
+    async def stop_adapting(self):
+        self.host.snapshots[self.info.name] = msgspec.structs.replace(await self.describe(), adapting=None)
+
+    async def restart_worker(self, name):
+        self.host.workers_restarted.append(name)
+
+    async def retire_worker(self, name):
+        if self.host.may_retire is not None:
+            await self.host.may_retire.wait()
+        self.host.workers_retired.append(name)
+
+    async def sessions(self):
+        return self.host.sessions
+
+    async def list_tasks(self, **asked):
+        self.host.asked_for_tasks.append(asked)
+        return TaskPage(tuple(detail.view for detail in self.host.tasks.values()), 7, 9)
+
+    async def describe_task(self, key):
+        if key not in self.host.tasks:
+            raise UsageError(f"the cluster knows no task {key!r} any more")
+        return self.host.tasks[key]
+
+    async def cancel_tasks(self, keys, *, force):
+        self.host.cancelled.append((keys, force))
+        return keys
+
+    async def retry_tasks(self, keys):
+        self.host.retried.append(keys)
+        return keys
+
     async def restart(self):
         if self.host.may_connect is not None:
             await self.host.may_connect.wait()
@@ -112,7 +167,9 @@ class FakeObserver:
         self.host.asked_to_stop.append(self.info.name)
 
     def watch(self, callback, interval_s):
-        self.callback = callback
+        watching = FakeWatching(self, callback, interval_s)
+        self.watchings.append(watching)
+        return watching
 
 
 @dataclasses.dataclass
@@ -123,9 +180,20 @@ class FakeHost:
     snapshots: dict = dataclasses.field(default_factory=dict)
     mute: dict = dataclasses.field(default_factory=dict)  # name -> why it does not let anybody connect
     observers: list = dataclasses.field(default_factory=list)
+    dead: list = dataclasses.field(default_factory=list)  # whose files are still there
     asked_to_stop: list = dataclasses.field(default_factory=list)
     stopped: list = dataclasses.field(default_factory=list)
     restarts: int = 0
+    workers_restarted: list = dataclasses.field(default_factory=list)
+    workers_retired: list = dataclasses.field(default_factory=list)
+    may_retire: asyncio.Event | None = None
+    sessions: tuple = ()
+    tasks: dict = dataclasses.field(default_factory=dict)
+    asked_for_tasks: list = dataclasses.field(default_factory=list)
+    cancelled: list = dataclasses.field(default_factory=list)
+    retried: list = dataclasses.field(default_factory=list)
+    process_logs: dict = dataclasses.field(default_factory=dict)
+    events: list = dataclasses.field(default_factory=list)
     may_connect: asyncio.Event | None = None
     start_error: Exception | None = None
     stop_error: Exception | None = None
@@ -171,7 +239,9 @@ class FakeHost:
         self.stopped.append(info.name)
         self.infos.pop(info.name, None)
 
-    def read(self):
+    def read(self, on_dead):
+        while self.dead:
+            on_dead(self.dead.pop())
         found = list(self.infos.values())
         self.may_read.wait(10)
         return found
@@ -179,14 +249,21 @@ class FakeHost:
     def tail(self, info, lines):
         return self.log
 
+    def tail_process(self, info, name, lines):
+        return self.process_logs.get(name)
+
+    def note(self, action, model):
+        self.events.append((action, model.name))
+
     def observe(self, info, *, settings):
         return FakeObserver(self, info)
 
-    def tell(self, name, snapshot):
+    def tell(self, name, snapshot, *events):
         self.snapshots[name] = snapshot
         for observer in self.observers:
-            if observer.info.name == name and not observer.is_closed and observer.callback is not None:
-                observer.callback(Observation(snapshot, ()))
+            if observer.info.name == name and not observer.is_closed:
+                for watching in tuple(observer.watchings):
+                    watching.callback(Observation(snapshot, events))
 
     def cut(self, name):
         for observer in self.observers:

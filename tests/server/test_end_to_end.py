@@ -23,6 +23,7 @@ OTHERS = ("jupyter_lsp", "jupyter_server_terminals", "jupyterlab", "notebook", "
 EXTENSIONS = {"jupyter_dist": True, **dict.fromkeys(OTHERS, False)}
 CONFIG = {"ServerApp": {"jpserver_extensions": EXTENSIONS, "port": 0, "open_browser": False}}
 LIMIT_S = 60.0
+CLUSTERS, NOTEBOOKS = "clusters", "notebooks"
 ASK_S = 0.03  # between two questions, to leave the cores to those who are asked
 ROOT = str(Path(jupyter_dist.__file__).parents[1])  # it may not be installed
 
@@ -71,7 +72,7 @@ class JupyterServer:
     def ask(self, verb, path="", body=None):
         """Return the status and the JSON of an answer."""
         request = urllib.request.Request(
-            f"{self.url}jupyter_dist/api/v1/clusters{path}",
+            f"{self.url}jupyter_dist/api/v1/{path if path.startswith(NOTEBOOKS) else CLUSTERS + path}",
             method=verb,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {TOKEN}"},
@@ -170,3 +171,83 @@ def test_cluster_that_is_killed_is_shown_as_lost_with_the_reason(folder):
         model = server.ask_until("/e2e", lambda model: model["state"] == "lost")
         assert model["reason"]
         assert server.ask("DELETE", "/e2e")[0] == 204
+
+
+WORK = """
+import os, sys, time
+import ipykernel  # so this process is a kernel to the cluster
+
+PATH = sys.argv[1]
+from jupyter_dist import Executor
+
+def fail(text):
+    print(text)
+    if not os.path.exists(PATH):
+        raise ValueError("no luck")
+    return text
+
+executor = Executor("e2e")
+future = executor.submit(fail, "printed", key="fail-1")
+future.exception(timeout=30)
+print("ready", flush=True)
+sys.stdin.readline()
+while future.status == "error":  # two connections: the server's answer may be here first
+    time.sleep(0.01)
+print(future.result(timeout=30), flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def notebook(folder):
+    """A process that is a notebook's kernel, as far as the cluster can see."""
+    places = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    script = folder / "work.py"
+    script.write_text(WORK)
+    started = []
+
+    def start():
+        environ = {**os.environ, "PYTHONPATH": ROOT, "JPY_SESSION_NAME": str(folder / "a.ipynb"), **places}
+        command = [sys.executable, str(script), str(folder / "mended")]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, env=environ, cwd=folder, stdin=pipe, stdout=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.communicate("\n\n", timeout=LIMIT_S)
+
+
+def test_task_that_raised_is_seen_and_tried_again_from_the_server_and_the_notebook_gets_its_value(folder, notebook):
+    with JupyterServer(folder) as server:
+        server.ask("POST", body={"name": "e2e", "workers": 1})
+        server.ask_until("/e2e", lambda model: model["state"] == "running" and model["workers"] == 1)
+        kernel = notebook()
+        assert kernel.stdout.readline() == "ready\n"
+
+        _, page = server.ask("GET", "/e2e/tasks?state=erred")
+        assert [task["key"] for task in page["tasks"]] == ["fail-1"]
+        _, told = server.ask("GET", "/e2e/tasks/fail-1")
+        assert (told["error"]["type_name"], told["error"]["function"], told["output"]) == (
+            "ValueError",
+            "fail",
+            "printed\n",
+        )
+        assert 'raise ValueError("no luck")' in told["error"]["traceback"]
+        assert server.ask("GET", "/e2e/work")[1]["errors"][0]["key"] == "fail-1"
+        (attached,) = server.ask("GET", NOTEBOOKS)[1]["notebooks"]
+        assert (attached["path"], attached["cluster"], attached["is_connected"]) == ("a.ipynb", "e2e", True)
+
+        (folder / "mended").touch()
+        assert server.ask("POST", "/e2e/retry", {"keys": ["fail-1"]}) == (200, {"keys": ["fail-1"]})
+        kernel.stdin.write("\n")
+        kernel.stdin.flush()
+        assert kernel.stdout.readline() == "printed\n"
+
+        (worker,) = server.ask("GET", "/e2e/workers")[1]["workers"]
+        assert server.ask("POST", f"/e2e/workers/{worker['name']}/restart", {}) == (204, None)
+        (fresh,) = server.ask("GET", "/e2e/workers")[1]["workers"]
+        assert (fresh["name"], fresh["pid"] != worker["pid"]) == (worker["name"], True)
+        assert server.ask("GET", "/e2e/workers/worker-0/log")[0] == 200
+        server.ask_until("/e2e", lambda model: model["losses"] or model["workers"] == 1)
+        assert server.ask("DELETE", "/e2e") == (204, None)

@@ -10,21 +10,27 @@ from jupyter_server.utils import url_path_join
 from tornado.httpclient import HTTPClientError
 
 from jupyter_dist.errors import ClusterClosedError, ClusterStartError, InternalError
-from jupyter_dist.server.handlers import ROUTES, UNFORESEEN, ClusterHandler
-from tests.server.fakes import SECRET
+from jupyter_dist.server.handlers import UNFORESEEN, ClusterHandler
+from jupyter_dist.server.operations import OPERATIONS, ROUTES
+from tests.server.fakes import SECRET, make_task
 
 API = ("jupyter_dist", "api", "v1", "clusters")
-REQUESTS = [
-    ("GET", API),
-    ("POST", API),
-    ("GET", (*API, "mine")),
-    ("PATCH", (*API, "mine")),
-    ("DELETE", (*API, "mine")),
-    ("POST", (*API, "mine", "restart")),
-    ("GET", (*API, "mine", "log")),
-]
-CHANGES = [(verb, path) for verb, path in REQUESTS if verb != "GET"]
+VALUES = {"name": "mine", "worker": "worker-0", "key": "fit-1"}
 BODIES = {"POST": "{}", "PATCH": '{"workers": 2}'}
+BODY_OF = {"cancel": '{"keys": ["fit-1"]}', "retry": '{"keys": ["fit-1"]}'}
+
+
+def path_of(operation):
+    return tuple(f"jupyter_dist/api/v1{operation.path.format(**VALUES)}".split("/"))
+
+
+def body_of(verb, path):
+    return BODY_OF.get(path[-1]) or BODIES.get(verb)
+
+
+REQUESTS = [(operation.verb.upper(), path_of(operation)) for operation in OPERATIONS]
+CHANGES = [(verb, path) for verb, path in REQUESTS if verb != "GET"]
+NAMED = [(verb, path) for verb, path in REQUESTS if "mine" in path]
 
 
 class RefuseAll(Authorizer):
@@ -58,7 +64,7 @@ def ask(jp_fetch, served):
     """Make a request as the logged-in user; the path is sent as it is given, percent-encoded."""
 
     def fetch(verb, path=API, body=None, **options):
-        text = BODIES.get(verb) if body is None else body
+        text = body_of(verb, path) if body is None else body
         return jp_fetch(*path, method=verb, body=text, allow_nonstandard_methods=True, **options)
 
     return fetch
@@ -71,7 +77,7 @@ def bare(http_server_client, jp_base_url, served):
     def fetch(verb, path=API, headers=None):
         url = url_path_join(jp_base_url, *path)
         return http_server_client.fetch(
-            url, method=verb, body=BODIES.get(verb), headers=headers or {}, allow_nonstandard_methods=True
+            url, method=verb, body=body_of(verb, path), headers=headers or {}, allow_nonstandard_methods=True
         )
 
     return fetch
@@ -150,6 +156,7 @@ async def test_change_with_cookie_and_foreign_origin_is_refused(bare, host, log_
 
 @pytest.mark.parametrize(("verb", "path"), CHANGES)
 async def test_change_with_cookie_and_xsrf_token_is_done(bare, host, log_in, verb, path):
+    host.tasks["fit-1"] = make_task("fit-1")
     host.add("mine")
     _, with_token = await log_in()
     answer = await bare(verb, path, with_token)
@@ -176,8 +183,21 @@ async def test_cluster_its_whole_life_over_rest(ask, served, settle):
     assert model == content(await ask("GET", (*API, "mine"))) | {"elapsed_s": model["elapsed_s"]}
     assert model["state"] == "running"
     assert set(model) == {
-        *("name", "id", "state", "phase", "elapsed_s", "reason", "log", "workers", "wanted", "cores", "memory_bytes"),
-        *("counts", "finished", "erred", "sessions", "started_s", "detached"),
+        *(
+            "name",
+            "id",
+            "state",
+            "phase",
+            "elapsed_s",
+            "reason",
+            "log",
+            "workers",
+            "wanted",
+            "cores",
+            "memory_bytes",
+            "running",
+        ),
+        *("counts", "finished", "erred", "sessions", "started_s", "detached", "adapting", "trouble", "losses"),
     }
     assert content(await ask("PATCH", (*API, "mine"), '{"workers": 5}'))["wanted"] == 5
     assert content(await ask("POST", (*API, "mine", "restart")))["state"] == "running"
@@ -221,6 +241,14 @@ async def test_start_name_is_taken_conflicts(ask, host):
         ('{"workers": 2.5}', "workers"),
         ('{"threads_per_worker": 0}', "threads_per_worker"),
         ('{"threads_per_worker": 99999}', "threads_per_worker"),
+        ('{"memory_limit": "a lot"}', "memory_limit"),
+        ('{"memory_limit": -1}', "memory_limit"),
+        ('{"memory_limit": []}', "memory_limit"),
+        ('{"resources": {"GPU": -1}}', "resources"),
+        ('{"resources": {"GPU": "two"}}', "resources"),
+        ('{"idle_stop_s": 0}', "idle_stop_s"),
+        ('{"idle_stop_s": 1e99}', "idle_stop_s"),
+        ('{"profile": "no-such"}', "profile"),
     ],
 )
 async def test_start_bad_body_is_refused_and_names_the_field(ask, served, body, word):
@@ -230,7 +258,22 @@ async def test_start_bad_body_is_refused_and_names_the_field(ask, served, body, 
     assert served._clusters == {}
 
 
-@pytest.mark.parametrize("body", ["", "{}", "[1]", '{"workers": null}', '{"workers": -1}', '{"workers": 2, "x": 1}'])
+BAD_CHANGES = [
+    *(
+        "",
+        "{}",
+        "[1]",
+        '{"workers": null}',
+        '{"workers": -1}',
+        '{"workers": 2, "x": 1}',
+        '{"workers": 2, "adapt": null}',
+    ),
+    *('{"adapt": 3}', '{"adapt": {"minimum": 2, "maximum": 1}}', '{"adapt": {"minimum": 0, "maximum": 0}}'),
+    *('{"adapt": {"minimum": -1, "maximum": 1}}', '{"adapt": {"minimum": 1, "maximum": 99999}}', '{"adapt": {}}'),
+]
+
+
+@pytest.mark.parametrize("body", BAD_CHANGES)
 async def test_scale_bad_body_is_refused(ask, host, body):
     host.add("mine")
     code, _ = await refused(ask("PATCH", (*API, "mine"), body))
@@ -246,7 +289,7 @@ async def test_restart_unknown_field_is_refused(ask, host):
 @pytest.mark.parametrize(
     "name", ["other", "%2e%2e", "..%2f..", "a%2fb", "%00", "%E2%80%AEx", "%3Cscript%3E", "x" * 2000, "..."]
 )
-@pytest.mark.parametrize(("verb", "path"), [(verb, path) for verb, path in REQUESTS if path != API])
+@pytest.mark.parametrize(("verb", "path"), NAMED)
 async def test_request_name_that_is_not_there_is_not_found(bare, jp_auth_header, host, verb, path, name):
     host.add("mine")
     code, message = await refused(bare(verb, [part.replace("mine", name) for part in path], jp_auth_header))
@@ -297,6 +340,8 @@ async def test_request_that_fails_says_what_a_person_may_know(ask, host, error, 
 @pytest.mark.parametrize(("verb", "path"), REQUESTS)
 async def test_request_only_changes_count_as_activity(jp_serverapp, ask, host, verb, path):
     host.add("mine")
+    host.tasks["fit-1"] = make_task("fit-1")
+    host.process_logs["worker-0"] = "hello"
     settings = jp_serverapp.web_app.settings
     settings.pop("api_last_activity", None)
     await ask(verb, path)

@@ -12,8 +12,12 @@ from jupyter_dist.errors import (
     UsageError,
 )
 from jupyter_dist.server.manager import GONE, KILLED
-from jupyter_dist.server.models import StartRequest
-from tests.server.fakes import SECRET, make_snapshot
+from jupyter_dist.server.models import ChangeRequest, StartRequest
+from tests.server.fakes import SECRET, make_info, make_snapshot
+
+
+def scaled(workers):
+    return ChangeRequest(workers=workers)
 
 
 def states(models):
@@ -186,6 +190,26 @@ async def test_models_cluster_that_was_killed_is_lost_with_the_end_of_its_log(ma
     assert await manager.log("mine") == host.log
 
 
+async def test_models_cluster_found_dead_is_shown_for_a_while_with_the_reason_and_the_end_of_its_log(
+    manager, host, clock, caplog
+):
+    host.dead.append(make_info("mine"))
+    (model,) = await manager.models()
+    assert (model.state, model.reason, model.log) == ("lost", KILLED, host.log)
+    assert "cluster 'mine' (nanny 1)" in caplog.text
+    assert host.events == [("lost", "mine")]
+    clock.now += manager.settings.ended_shown_s + 1
+    assert await manager.models() == []
+
+
+async def test_models_cluster_found_dead_that_was_watched_is_told_once(manager, host):
+    host.add("mine")
+    await manager.models()
+    host.dead.append(host.infos.pop("mine"))
+    assert states(await manager.models()) == {"mine": "lost"}
+    assert [action for action, _ in host.events] == ["found", "lost"]
+
+
 async def test_models_name_taken_over_by_another_cluster_is_that_one(manager, host):
     host.add("mine", cluster="old")
     await manager.models()
@@ -266,16 +290,16 @@ async def test_stop_fails_cluster_is_still_there_and_the_error_says_why(manager,
 
 async def test_scale_running_cluster_answers_with_the_new_number(manager, host):
     host.add("mine")
-    assert (await manager.scale("mine", 4)).wanted == 4
-    assert (await manager.scale("mine", 0)).workers == 0
+    assert (await manager.change("mine", scaled(4))).wanted == 4
+    assert (await manager.change("mine", scaled(0))).workers == 0
 
 
 async def test_scale_out_of_bounds_names_the_field(manager, host):
     host.add("mine")
     with pytest.raises(UsageError, match="workers"):
-        await manager.scale("mine", -1)
+        await manager.change("mine", scaled(-1))
     with pytest.raises(UsageError, match="workers"):
-        await manager.scale("mine", 10**6)
+        await manager.change("mine", scaled(10**6))
 
 
 async def test_restart_running_cluster_restarts_it(manager, host):
@@ -285,7 +309,13 @@ async def test_restart_running_cluster_restarts_it(manager, host):
 
 
 async def test_requests_unknown_name_say_so(manager):
-    for asking in (manager.get("x"), manager.stop("x"), manager.log("x"), manager.restart("x"), manager.scale("x", 1)):
+    for asking in (
+        manager.get("x"),
+        manager.stop("x"),
+        manager.log("x"),
+        manager.restart("x"),
+        manager.change("x", scaled(1)),
+    ):
         with pytest.raises(NoClusterError, match="'x'"):
             await asking
 
@@ -294,7 +324,7 @@ async def test_requests_cluster_that_does_not_run_say_what_it_is(manager, host, 
     host.may_start.clear()
     await manager.start(StartRequest(name="mine"))
     with pytest.raises(ClusterStateError, match="it is starting"):
-        await manager.scale("mine", 2)
+        await manager.change("mine", scaled(2))
     host.start_error = ClusterStartError("no")
     host.may_start.set()
     await settle(manager)
@@ -307,14 +337,14 @@ async def test_requests_cluster_that_does_not_answer_say_why(manager, host):
     host.add("mine")
     host.mute["mine"] = "its scheduler hangs"
     with pytest.raises(ClusterStateError, match="its scheduler hangs"):
-        await manager.scale("mine", 2)
+        await manager.change("mine", scaled(2))
 
 
 async def test_scale_while_it_connects_and_is_stopped_meanwhile_says_so(make_manager, host):
     manager = make_manager({"observe_interval_s": 0.0})
     host.add("mine")
     host.may_connect = asyncio.Event()
-    scaling = asyncio.create_task(manager.scale("mine", 2))
+    scaling = asyncio.create_task(manager.change("mine", scaled(2)))
     assert await asyncio.to_thread(host.connecting.wait, 10)
     await manager.stop("mine")
     with pytest.raises(ClusterStateError, match="mine"):
@@ -351,7 +381,7 @@ async def test_models_while_a_cluster_stops_it_is_stopping_and_cannot_be_scaled(
         await manager.refresh()
     assert states(await manager.models()) == {"mine": "stopping"}
     with pytest.raises(ClusterStateError, match="it is stopping"):
-        await manager.scale("mine", 1)
+        await manager.change("mine", scaled(1))
     host.may_stop.set()
     await stopping
     assert await manager.models() == []
@@ -362,7 +392,7 @@ async def test_survey_one_look_that_fails_is_logged_and_not_the_last(make_manage
     loop = asyncio.get_running_loop()
     failures = [PermissionError("no"), PermissionError("still no")]
 
-    def read():
+    def read(on_dead):
         if failures:
             raise failures.pop()
         loop.call_soon_threadsafe(seen.set)

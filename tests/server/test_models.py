@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from jupyter_dist.errors import UsageError
 from jupyter_dist.server.models import (
+    ChangeRequest,
     ClusterModel,
     EmptyRequest,
-    ScaleRequest,
     StartRequest,
+    check_change,
     check_start,
     clean,
     parse,
@@ -30,7 +31,7 @@ def test_parse_any_bytes_give_a_record_or_a_usage_error(body):
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=10), st.text())
 def test_parse_any_field_of_any_type_never_escapes(value, field):
     with contextlib.suppress(UsageError):
-        parse(json.dumps({field: value, "workers": value}).encode(), ScaleRequest)
+        parse(json.dumps({field: value, "workers": value}).encode(), ChangeRequest)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_parse_empty_body_counts_as_empty_object():
     assert parse(b"", StartRequest) == StartRequest()
     assert parse(b"", EmptyRequest) == EmptyRequest()
     with pytest.raises(UsageError, match="workers"):
-        parse(b"", ScaleRequest)
+        check_change(parse(b"", ChangeRequest), Settings())
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1025, 10**30])

@@ -1,4 +1,4 @@
-"""What happened, for people: the newest events in a ring, each with a number, and the newest errors.
+"""What happened, for people: the newest events in a ring, each with a number, the newest errors, and what was printed.
 
 Nothing is ever decided by it.
 """

@@ -109,7 +109,7 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
         if task.key == error.key or not error.key:
             at_s = now + state.wall_offset_s
             state.chronicle.errors.append(
-                ErrorView(task.key, task.label, task.options.group, worker, at_s, _shown(error))
+                ErrorView(task.key, task.label, task.options.group, worker, at_s, shown(error))
             )
         for incarnation, wish in state.wishes(task):
             state.say(incarnation, KeyErred(wish, task.key, error))
@@ -120,7 +120,7 @@ def fail(state: State, task: Task, error: ErrorInfo, now: float, worker: str = "
         release(state, (task, *task.needs, *speaking.end(state, task)), now)
 
 
-def _shown(error: ErrorInfo) -> ErrorInfo:
+def shown(error: ErrorInfo) -> ErrorInfo:
     """Return an error as watchers see it: without the bytes only a client can load."""
     return ErrorInfo(
         error.type_name,

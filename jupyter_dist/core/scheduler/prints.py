@@ -23,6 +23,7 @@ class Prints:
         self._chars_max = chars_max
         self._chunks: OrderedDict[str, deque[Chunk]] = OrderedDict()
         self._sizes: dict[str, int] = {}
+        self._cut: dict[str, int] = {}
         self.chars = 0
 
     def __contains__(self, key: str) -> bool:
@@ -31,7 +32,9 @@ class Prints:
 
     def add(self, key: str, stream: str, text: str) -> None:
         """Keep what a task printed."""
-        text = text[-self._task_chars_max :]
+        printed = len(text)
+        text = text[-self._task_chars_max :] if self._task_chars_max else ""
+        self._note_cut(key, printed - len(text))
         if not text:
             return
         chunks = self._chunks.setdefault(key, deque())
@@ -41,14 +44,22 @@ class Prints:
         while self._sizes[key] > self._task_chars_max:
             self._trim(key, chunks)
         while self.chars > self._chars_max:
-            self.drop(next(iter(self._chunks)))
+            oldest = next(iter(self._chunks))
+            lost = self._cut.get(oldest, 0) + self._sizes[oldest]
+            self.drop(oldest)
+            self._cut[oldest] = lost
 
     def of(self, key: str) -> tuple[Chunk, ...]:
         """Return what is kept of a task, in the order it was printed."""
         return tuple(self._chunks.get(key, ()))
 
+    def cut(self, key: str) -> int:
+        """Return how many characters a task printed before what is kept of it."""
+        return self._cut.get(key, 0)
+
     def drop(self, key: str) -> None:
         """Forget what a task printed."""
+        self._cut.pop(key, None)
         if self._chunks.pop(key, None) is not None:
             self.chars -= self._sizes.pop(key)
 
@@ -56,6 +67,7 @@ class Prints:
         """Forget all."""
         self._chunks.clear()
         self._sizes.clear()
+        self._cut.clear()
         self.chars = 0
 
     def keys(self) -> tuple[str, ...]:
@@ -68,6 +80,11 @@ class Prints:
         if len(text) > excess:
             chunks.appendleft((stream, text[excess:]))
         self._grow(key, -min(excess, len(text)))
+        self._note_cut(key, min(excess, len(text)))
+
+    def _note_cut(self, key: str, count: int) -> None:
+        if count:
+            self._cut[key] = self._cut.get(key, 0) + count
 
     def _grow(self, key: str, count: int) -> None:
         self._sizes[key] = self._sizes.get(key, 0) + count

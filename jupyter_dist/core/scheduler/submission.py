@@ -1,6 +1,6 @@
 """What clients ask for: work, values they bring, and giving things up."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from jupyter_dist.core.scheduler import keeping, lineage, once, recovery, speaking
 from jupyter_dist.core.scheduler.arcs import ERRED, FORGOTTEN, MEMORY, RELEASED
@@ -161,7 +161,7 @@ def drop_functions(state: State) -> None:
             state.say(member.incarnation, DropFunctions(had))
 
 
-def on_cancel(state: State, session: Session, message: Cancel, now: float) -> None:
+def on_cancel(state: State, session: Session, message: Cancel, now: float, reason: str = "") -> None:
     """Give tasks up for a client, and with them what it has yet to make from them; others who want them keep them.
 
     What was made from them before stays: an input of it may be made again only because somebody asked for that alone.
@@ -181,7 +181,7 @@ def on_cancel(state: State, session: Session, message: Cancel, now: float) -> No
         keeping.unkeep(state, task, session.id)
         speaking.give_up(state, session, task)
         state.record_task("cancelled", now, task)
-    state.say(session.incarnation, KeyCancelled(wishes, _why_cancelled(message.keys)))
+    state.say(session.incarnation, KeyCancelled(wishes, reason or _why_cancelled(message.keys)))
     lineage.release(state, given_up, now, force=message.force)
     note_unwanted(state, session, given_up)
 
@@ -207,9 +207,15 @@ def on_retry(state: State, session: Session, message: RetryKeys, now: float) -> 
         if task.state == ERRED and task not in again:
             again[task] = None
             stack.extend(task.dependencies)
-            culprit = state.tasks.get(task.error.key) if task.error is not None else None
-            if culprit is not None and culprit.state == RELEASED:
-                once.renew(state, culprit)
+    try_again(state, again, now)
+
+
+def try_again(state: State, again: Collection[Task], now: float) -> None:
+    """Make erred tasks as if they were new, and have those run that somebody needs."""
+    for task in again:
+        culprit = state.tasks.get(task.error.key) if task.error is not None else None
+        if culprit is not None and culprit.state == RELEASED:
+            once.renew(state, culprit)
     for task in again:
         lineage.forgive(state, task, now)
     for task in again:
