@@ -235,7 +235,7 @@ def test_asynchronous_executor_attaches_too(cluster, executor, tmp_path):
     assert asyncio.run(attach()) == 6
 
 
-def test_prints_after_the_attachment_are_heard(cluster, executor, tmp_path):
+def test_prints_from_before_the_attachment_are_told_and_those_after_it_heard(cluster, executor, tmp_path):
     program = (
         "import os, sys, time\nfrom jupyter_dist import Executor\nfrom jupyter_dist.settings import Settings\n"
         "executor = Executor(sys.argv[1], name='nb', settings=Settings(linger_script_s=600))\n"
@@ -251,7 +251,7 @@ def test_prints_after_the_attachment_are_heard(cluster, executor, tmp_path):
     [future] = executor.attach().values()
     (tmp_path / "gate").touch()
     assert future.result(10) is None
-    assert future.output == "after\n"
+    assert future.output == "before\nafter\n"
 
 
 # -- what makes no sense

@@ -213,7 +213,7 @@ def test_compute_equal_collections_shares_their_tasks(executor):
     first = executor.persist(numbers)
     held = set(executor.futures)
     second = executor.persist(numbers)
-    assert set(executor.futures) == held
+    assert set(executor.futures) <= held  # what others dropped may be gone by now
     np.testing.assert_array_equal(first.compute(scheduler=executor), second.compute(scheduler=executor))
     unequal = [executor.compute(dask.delayed(draw)()) for _ in range(2)]
     assert unequal[0].result(10) != unequal[1].result(10)

@@ -471,14 +471,17 @@ class Oracles:
                 self.world.fail(f"{error.key}, a suspect, did not run alone in pid {certificate.pid}")
 
     def _is_bereaved(self, error: ErrorInfo) -> bool:
-        """Whether a task waited at each of these deaths, and something it had submitted was to blame, often enough."""
+        """Whether at each of these deaths something that a task had submitted was to blame, and not itself, often enough.
+
+        It waited there for that, or had left it behind and lost its result.
+        """
         deaths = [self.deaths[certificate.worker, certificate.pid] for certificate in error.certificates]
         descends = self.world.nesting.descends
         return len({certificate.pid for certificate in error.certificates}) == CHARGES_MAX and all(
             cause in BLAMING_CAUSES
-            and error.key in {self.ran_key[attempt] for attempt in there if attempt not in attempts}
+            and error.key not in {self.ran_key[attempt] for attempt in attempts}
             and any(descends(self.ran_key[attempt], error.key) for attempt in attempts)
-            for cause, attempts, there in deaths
+            for cause, attempts, _there in deaths
         )
 
 
