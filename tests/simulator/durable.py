@@ -99,6 +99,10 @@ def _may_differ(live: State, reader: State, table: str, key: str, read: Any) -> 
         return read is not None and task.state not in (MEMORY, ERRED)
     if table != "errors" or task.state != ERRED:
         return False
+    if read is None and any(
+        other.key in reader.tasks and reader.tasks[other.key] in reader.doubtful for other in task.dependents or ()
+    ):
+        return True  # what needed it runs, and whose worker does not come back with that errs all the same
     if read is None:
         return not reader.doubtful.keys().isdisjoint(_list_above(reader.tasks[key]))
     return read in [above.error for above in _list_above(task)]

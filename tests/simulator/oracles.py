@@ -17,6 +17,7 @@ from jupyter_dist.core.scheduler.arcs import ERRED, QUEUED
 from jupyter_dist.core.scheduler.effects import Effects
 from jupyter_dist.core.scheduler.goals import wanted_workers
 from jupyter_dist.core.scheduler.lifetime import is_clean
+from jupyter_dist.core.scheduler.overdue import NOT_ENDED
 from jupyter_dist.core.scheduler.recovery import BLAMING_CAUSES, CHARGES_MAX
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.core.scheduler.submission import LET_GO, UNKNOWN, UNWRITTEN
@@ -266,7 +267,7 @@ class Oracles:
         """A worker that its nanny saw at work must be left alone."""
         if self.world.swarm.faults & {"break-nanny", "lose-host", "pause-scheduler", "stop-worker", "break-worker"}:
             return
-        if message.reason in ASKED_FOR:
+        if message.reason in ASKED_FOR or message.reason.startswith(NOT_ENDED):
             return
         for name in message.names:
             if self.world.busy_until_s.get(name, 0.0) > self.world.now - BUSY_S:

@@ -92,6 +92,8 @@ LIKELY = {
     "let_go_with_the_zombie": 93,
     "free_zombies_at_once": 93,
     "let_fenced_in": 78,
+    "answer_before_it_is_written": 43,
+    "let_a_second_answer_pass": 408,
     "blame_all_assigned": 45,
 }
 
@@ -566,6 +568,7 @@ def test_rule_left_out_is_noticed(monkeypatch, plant):
     plant(monkeypatch)
     seeds = dict.fromkeys([LIKELY.get(plant.__name__, 0), *range(PLANT_SEEDS)])
     options = [{"has_moves": moves, "has_speaking": speaking} for moves in (True, False) for speaking in (False, True)]
+    options += [{"has_nesting": False}, {"has_waste": False}]  # these share more by name
     worlds = ((seed, has) for seed in seeds for has in options)
     noticed = next((seed for seed, has in worlds if simulate(seed, **has).fault), None)
     assert noticed is not None, f"{PLANT_SEEDS} seeds pass without the rule: {plant.__doc__}"

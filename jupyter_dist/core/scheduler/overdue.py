@@ -15,6 +15,7 @@ from jupyter_dist.core.scheduler.records import Member, Task
 from jupyter_dist.core.scheduler.state import State
 from jupyter_dist.messages import AbortWorker, DeathCertificate, ErrorInfo, ProcessPulse
 
+NOT_ENDED = "a task did not end within"
 OVERRUN = "overrun"  # the cause of the death of a process whose task ran longer than it may
 
 
@@ -32,7 +33,7 @@ def on_pulse(state: State, member: Member, pulse: ProcessPulse, now: float) -> s
             if now >= member.ends_by_s.setdefault(attempt, now + allowed_s):
                 _abort(state, member, task)
         elif now >= member.ends_by_s.get(attempt, now + 1):
-            return f"a task did not end within {state.settings.stop_grace_s:g} s after it was interrupted"
+            return f"{NOT_ENDED} {state.settings.stop_grace_s:g} s after it was interrupted"
     return ""
 
 

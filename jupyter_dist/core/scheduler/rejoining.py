@@ -6,6 +6,9 @@ on the worker. A task whose value was taken once accepts that value alone: a val
 by another. One that has none yet accepts the first there is.
 """
 
+from collections.abc import Mapping
+
+from jupyter_dist.core.resources import Amounts
 from jupyter_dist.core.scheduler import doubt, lineage, once, speaking
 from jupyter_dist.core.scheduler.arcs import ERRED, MEMORY, PROCESSING, QUEUED, WAITING
 from jupyter_dist.core.scheduler.records import Member, Task
@@ -20,26 +23,39 @@ def take_back(state: State, member: Member, message: RegisterWorker, now: float)
         state.say(member.incarnation, FreeKeys(unwanted))
     holding = dict(message.holding)
     for attempt, key in message.running:
-        task = state.tasks.get(key)
-        if task is not None and 0 < task.attempt < attempt:
-            _supersede(state, task, now)
-        if task is not None and _may_go_on(task, member, attempt, takes=attempt in holding):
-            state.assign(task, member, now, attempt)
-            if task.options.once:
-                once.hand(state, task, member)
-            if attempt in member.holding and attempt not in holding:
-                member.holding[attempt] = ()  # it has ended, which is said next: what it took others may have
-        else:
-            member.zombies.add(attempt)
-            if attempt in holding and member.affords(holding[attempt]):  # nobody has more than there is
-                member.holding[attempt] = holding[attempt]
-            if key:
-                state.say(member.incarnation, StopAttempt(attempt))
-            if task is not None and task.options.once:
-                doubt.refuse(state, task, now)
+        _take_running(state, member, attempt, key, holding, now)
     ends_by_s = now + state.settings.stop_grace_s
     member.ends_by_s = {attempt: ends_by_s for attempt in message.stopping if attempt in dict(message.running)}
     state.refresh(member)
+
+
+def _take_running(
+    state: State, member: Member, attempt: int, key: str, holding: Mapping[int, Amounts], now: float
+) -> None:
+    task = state.tasks.get(key)
+    if task is not None and 0 < task.attempt < attempt:
+        _supersede(state, task, now)
+    if task is not None and _may_go_on(state, task, member, attempt, takes=attempt in holding):
+        _go_on(state, task, member, attempt, now)
+        if attempt in member.holding and attempt not in holding:
+            member.holding[attempt] = ()  # it has ended, which is said next: what it took others may have
+        return
+    member.zombies.add(attempt)
+    if attempt in holding and member.affords(holding[attempt]):  # nobody has more than there is
+        member.holding[attempt] = holding[attempt]
+    if key:
+        state.say(member.incarnation, StopAttempt(attempt))
+    if task is not None and task.options.once:
+        doubt.refuse(state, task, now)
+
+
+def _go_on(state: State, task: Task, member: Member, attempt: int, now: float) -> None:
+    if task in state.doubtful:
+        del state.doubtful[task]
+        state.move(task, WAITING, now)  # it has its inputs, whatever became of them since
+    state.assign(task, member, now, attempt)
+    if task.options.once:
+        once.hand(state, task, member)
 
 
 def _supersede(state: State, task: Task, now: float) -> None:
@@ -49,9 +65,13 @@ def _supersede(state: State, task: Task, now: float) -> None:
         lineage.requeue(state, task, now)
 
 
-def _may_go_on(task: Task, member: Member, attempt: int, *, takes: bool) -> bool:
+def _may_go_on(state: State, task: Task, member: Member, attempt: int, *, takes: bool) -> bool:
     """Whether an attempt a worker runs is the task's own from now on: it is needed, and no other runs."""
-    is_free = task.state in (QUEUED, WAITING) and not task.certificates and attempt > task.erred_by
+    is_free = (
+        (task.state in (QUEUED, WAITING) or task in state.doubtful)
+        and not task.certificates
+        and attempt > task.erred_by
+    )
     return is_free and (not takes or member.affords(task.options.resources))
 
 

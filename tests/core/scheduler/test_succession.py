@@ -115,6 +115,26 @@ def test_result_on_a_worker_is_taken_back_though_the_data_it_was_made_from_is_go
     assert not bench.state.doubtful
 
 
+def test_task_that_runs_on_a_worker_goes_on_though_an_input_of_it_has_erred_since(bench):
+    client, worker, nanny = bench.client("c"), bench.worker(nanny="n"), bench.nanny()
+    bench.submit(client, "data", once=True)
+    bench.write()
+    bench.finish(worker, "data", None)
+    other = bench.worker("w1")
+    bench.submit(client, "end", "data", workers=("w1",))
+    number = bench.attempt("end")
+    bench.die(worker, nanny)
+    assert bench.states("data", "end") == ["erred", "processing"]
+    pid = bench.pids[other]
+    bench.succeed()
+    client = bench.client("c")
+    back = bench.worker("w1", pid=pid, running=((number, "end"),))
+    bench.tick(CLAIM_S)
+    assert bench.states("end") == ["processing"]
+    bench.finish(back, "end", attempt=number)
+    assert [message.key for message in bench.heard(client, KeyFinished)] == ["end"]
+
+
 def test_result_that_nobody_brings_back_and_whose_data_is_gone_errs_when_all_had_their_time(bench):
     client, worker = bench.client("c"), bench.worker()
     bench.put(client, "data")
