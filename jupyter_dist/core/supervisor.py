@@ -30,6 +30,7 @@ WORKER_PREFIX = "worker-"
 FIRST_WAIT_S = 0.2  # back-off after the first death too many; doubles with each further one
 DOUBLINGS_MAX = 16
 ALREADY_ENDING = ("asked", "memory", "overrun")
+EARLY_S = 1.0  # who lived longer did not die of its start: to start it again at once is no spinning
 ABORT_S = 0.5  # how long a process that is aborted may take to write where it was
 
 
@@ -258,7 +259,7 @@ class Supervisor:
         return effects + self._on_early_death(event.name, now)
 
     def _is_early(self, child: _Child, event: Exited, now: float) -> bool:
-        return not child.is_ready or (not event.busy and now - child.started_s < self._settings.lease_s)
+        return not child.is_ready or (not event.busy and now - child.started_s < EARLY_S)
 
     def _on_early_death(self, name: str, now: float) -> list[Effect]:
         count = self._early[name] = self._early.get(name, 0) + 1

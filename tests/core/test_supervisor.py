@@ -6,6 +6,7 @@ import pytest
 
 from jupyter_dist.core.supervisor import (
     ABORT_S,
+    EARLY_S,
     SCHEDULER,
     AbortProcess,
     Begin,
@@ -136,7 +137,7 @@ def test_exited_early_too_often_later_waits_longer_each_time_up_to_the_limit():
 
 
 @pytest.mark.parametrize(
-    ("is_ready", "busy", "after_s"), [(True, True, 0.0), (True, False, SETTINGS.lease_s), (True, True, LONG_S)]
+    ("is_ready", "busy", "after_s"), [(True, True, 0.0), (True, False, EARLY_S), (True, True, LONG_S)]
 )
 def test_exited_at_work_or_late_is_never_early(is_ready, busy, after_s):
     machine = begin(workers=1)
