@@ -67,11 +67,8 @@ def _supersede(state: State, task: Task, now: float) -> None:
 
 def _may_go_on(state: State, task: Task, member: Member, attempt: int, *, takes: bool) -> bool:
     """Whether an attempt a worker runs is the task's own from now on: it is needed, and no other runs."""
-    is_free = (
-        (task.state in (QUEUED, WAITING) or task in state.doubtful)
-        and not task.certificates
-        and attempt > task.erred_by
-    )
+    is_expected = task.state in (QUEUED, WAITING) or (task in state.doubtful and task.is_needed)
+    is_free = is_expected and not task.certificates and attempt > task.erred_by
     return is_free and (not takes or member.affords(task.options.resources))
 
 

@@ -135,6 +135,24 @@ def test_task_that_runs_on_a_worker_goes_on_though_an_input_of_it_has_erred_sinc
     assert [message.key for message in bench.heard(client, KeyFinished)] == ["end"]
 
 
+def test_task_that_runs_on_a_worker_and_nobody_needs_any_more_does_not_go_on(bench):
+    client, worker, nanny = bench.client("c"), bench.worker(nanny="n"), bench.nanny()
+    bench.submit(client, "data", once=True)
+    bench.write()
+    bench.finish(worker, "data", None)
+    other = bench.worker("w1")
+    bench.submit(client, "end", "data", workers=("w1",))
+    number = bench.attempt("end")
+    bench.die(worker, nanny)
+    pid = bench.pids[other]
+    bench.succeed()
+    client = bench.client("c")
+    bench.release(client, "end")
+    back = bench.worker("w1", pid=pid, running=((number, "end"),))
+    bench.tick(CLAIM_S)
+    assert bench.state.members[back].zombies == {number}
+
+
 def test_result_that_nobody_brings_back_and_whose_data_is_gone_errs_when_all_had_their_time(bench):
     client, worker = bench.client("c"), bench.worker()
     bench.put(client, "data")
