@@ -359,6 +359,7 @@ class SchedulerMachine:
         effects, state.effects = state.effects, Effects()
         effects.journal, effects.number = state.ledger.close_batch(None if isinstance(peer, Nanny) else peer, now)
         answers.send(state, effects)
+        effects.is_awaited = effects.is_awaited or state.once.waits_for(effects.number)
         return effects
 
     def deadline(self) -> float | None:

@@ -31,6 +31,10 @@ class OnceTable:
         self.unsent[unsent.task.attempt] = unsent
         unsent.member.unsent += 1
 
+    def waits_for(self, batch: int) -> bool:
+        """Whether an assignment is kept until this newest batch is written."""
+        return bool(self.unsent) and next(reversed(self.unsent.values())).batch == batch
+
     def take(self, attempt: int) -> Unsent | None:
         """Return an assignment, which is not kept any more, if there is one."""
         unsent = self.unsent.pop(attempt, None)

@@ -4,9 +4,18 @@ import pytest
 
 from jupyter_dist.core.machine import Disconnected
 from jupyter_dist.errors import InvariantError
-from jupyter_dist.messages import AssignTask, KeyErred, MissingValue, RetireWorkers, RetryKeys
+from jupyter_dist.messages import (
+    AssignTask,
+    KeyErred,
+    MissingValue,
+    RetireWorkers,
+    RetryKeys,
+    Submit,
+    TaskOptions,
+    TaskSpec,
+)
 from jupyter_dist.messages.journal import TRIALS
-from tests.core.scheduler.bench import Bench
+from tests.core.scheduler.bench import Bench, function
 from tests.core.scheduler.once_bench import PID, begin, die, error_of
 
 
@@ -49,6 +58,15 @@ def test_assignment_whose_task_is_let_go_before_its_record_is_written_is_not_sen
     bench.write()
     assert not bench.heard(worker, AssignTask)
     assert not bench.records[TRIALS]
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_record_that_an_assignment_waits_for_is_written_soon(bench, once):
+    client, _worker = bench.client(), bench.worker()
+    spec = TaskSpec("a", b"arguments", (), 1)
+    effects = bench.say(client, Submit(function("f"), TaskOptions(once=once), (spec,)))
+    assert effects.journal
+    assert effects.is_awaited is once
 
 
 def test_second_record_is_behind_the_first_assignment(bench):
