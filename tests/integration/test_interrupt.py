@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import pathlib, queue, signal, sys, threading, time
-from jupyter_dist import Executor, as_completed, progress, wait
+from jupyter_dist import Executor, Queue, Variable, as_completed, progress, wait
 
 def wait_for_file(path, number):
     while not pathlib.Path(path).exists():
@@ -27,6 +27,9 @@ WAITS = {
     "gather of an iterator": lambda e, fs: list(e.gather(iter(fs))),
     "wait": lambda e, fs: wait(fs),
     "wait_for_workers": lambda e, fs: e.wait_for_workers(9),
+    "run": lambda e, fs: e.run(wait_for_file, sys.argv[1], 0),
+    "get of a queue": lambda e, fs: Queue("empty", executor=e).get(),
+    "get of a variable": lambda e, fs: Variable("unset", e).get(),
     "as_completed": lambda e, fs: list(as_completed(fs)),
     "with results": lambda e, fs: list(as_completed(fs, with_results=True)),
     "batches": lambda e, fs: list(as_completed(fs).batches()),
