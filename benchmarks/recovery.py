@@ -6,13 +6,14 @@ the figures say little.
 """
 
 import argparse
-import ctypes
+import contextlib
 import os
 import signal
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,7 @@ import psutil
 from jupyter_dist import Executor, Future
 
 WORK_S = 0.5  # what a task takes that is lost in its middle
+SETTLE_S = 0.1  # from the mark into the loop, or into the code in C
 PAUSE_S = 1.0  # between two deaths of a scheduler: deaths in a row are held back a little more each
 READY_S_MAX = 20.0
 
@@ -30,15 +32,24 @@ def work(seconds: float, number: int) -> int:
     return number
 
 
-def loop_for_ever() -> None:
+def loop_for_ever(mark: str) -> None:
     """Compute in Python."""
+    Path(mark).touch()
     while True:
         pass
 
 
-def hold_interpreter() -> None:
+def hold_interpreter(mark: str) -> int:
     """Compute in C, with the interpreter's lock held."""
-    ctypes.PyDLL(None).sleep(3600)
+    Path(mark).touch()
+    return sum(range(10**13))
+
+
+def meet(own: str, other: str) -> None:
+    """Wait for the other of two tasks: each needs a worker of its own."""
+    Path(own).touch()
+    while not Path(other).exists():
+        time.sleep(0.0005)
 
 
 def number_of(number: int) -> int:
@@ -62,18 +73,25 @@ def scheduler_of(executor: Executor) -> psutil.Process:
     raise LookupError(f"no process serves {address}")
 
 
-def begun(executor: Executor, futures: list[Future]) -> None:
-    """Wait until that many tasks run."""
-    ends_s = time.monotonic() + READY_S_MAX
-    while sum(map(len, executor.processing().values())) < len(futures) and time.monotonic() < ends_s:
-        time.sleep(0.01)
+@contextlib.contextmanager
+def occupied(executor: Executor, function: Callable[[str], object]) -> Iterator[list[Future]]:
+    """Have both workers be inside a function that never ends by itself, as the marks say that it leaves first."""
+    with tempfile.TemporaryDirectory() as folder:
+        marks = [Path(folder, str(number)) for number in range(2)]
+        futures = [executor.submit(function, str(mark), pure=False) for mark in marks]
+        ends_s = time.monotonic() + READY_S_MAX
+        while not all(mark.exists() for mark in marks):
+            if time.monotonic() > ends_s:
+                raise TimeoutError(f"{function.__name__} was not begun on both workers within {READY_S_MAX:g} s")
+            time.sleep(0.01)
+        time.sleep(SETTLE_S)
+        yield futures
 
 
 def after_signal(executor: Executor, what: signal.Signals, turn: int) -> float:
     """Send a signal to one of two workers in the middle of a task; return the seconds over a whole task."""
     pids = list(whole(executor).values())
     futures = executor.map(work, [WORK_S] * 2, [2 * turn, 2 * turn + 1], pure=False)
-    begun(executor, futures)
     time.sleep(WORK_S / 2)
     struck_s = time.perf_counter()
     os.kill(pids[turn % 2], what)
@@ -136,15 +154,15 @@ def restart_idle(executor: Executor, _turn: int) -> float:
 def restart_in_loop(executor: Executor, _turn: int) -> float:
     """restart() with both workers in an infinite loop."""
     whole(executor)
-    begun(executor, [executor.submit(loop_for_ever, pure=False) for _ in range(2)])
-    return timed_restart(executor)
+    with occupied(executor, loop_for_ever):
+        return timed_restart(executor)
 
 
 def restart_in_c(executor: Executor, _turn: int) -> float:
     """restart() with both workers in C code that holds the interpreter's lock."""
     whole(executor)
-    begun(executor, [executor.submit(hold_interpreter, pure=False) for _ in range(2)])
-    return timed_restart(executor)
+    with occupied(executor, hold_interpreter):
+        return timed_restart(executor)
 
 
 def restart_stopped(executor: Executor, _turn: int) -> float:
@@ -154,25 +172,25 @@ def restart_stopped(executor: Executor, _turn: int) -> float:
     return timed_restart(executor)
 
 
-def stop_python(executor: Executor, turn: int) -> float:
+def stop_python(executor: Executor, _turn: int) -> float:
     """cancel(force=True) of Python code on both workers; until both do something else."""
-    return timed_stop(executor, loop_for_ever, turn)
+    return timed_stop(executor, loop_for_ever)
 
 
-def stop_c(executor: Executor, turn: int) -> float:
+def stop_c(executor: Executor, _turn: int) -> float:
     """cancel(force=True) of C code on both workers; until both do something else."""
-    return timed_stop(executor, hold_interpreter, turn)
+    return timed_stop(executor, hold_interpreter)
 
 
-def timed_stop(executor: Executor, function: Callable[[], None], turn: int) -> float:
+def timed_stop(executor: Executor, function: Callable[[str], object]) -> float:
     """Stop a function that runs on each worker, and see both do something else."""
     whole(executor)
-    futures = [executor.submit(function, pure=False) for _ in range(2)]
-    begun(executor, futures)
-    began_s = time.perf_counter()
-    executor.cancel(futures, force=True)
-    executor.gather(executor.map(work, [0.0] * 2, [turn, -turn], pure=False))
-    return time.perf_counter() - began_s
+    with occupied(executor, function) as futures, tempfile.TemporaryDirectory() as folder:
+        marks = [str(Path(folder, name)) for name in ("one", "other")]
+        began_s = time.perf_counter()
+        executor.cancel(futures, force=True)
+        executor.gather(executor.map(meet, marks, marks[::-1], pure=False))
+        return time.perf_counter() - began_s
 
 
 ROWS: dict[str, tuple[Callable[[Executor, int], float], float]] = {  # name: what is measured, and what is promised
